@@ -18,12 +18,12 @@ RUN_ARGS ?=
 .SUFFIXES:
 
 PACKAGE := lwm2m-serverd
-FOLDERS := base model codec coap net lwm2m store shard api go
+FOLDERS := base model codec sec coap net lwm2m store shard campaign api
 TOP := $(CURDIR)
 BABS := $(abspath $(B))
 
 # Goals that drive other makes, or that need no configured build directory.
-DRIVERS := run check ci fuzz deps clean distclean dist distcheck help
+DRIVERS := run check stages ci fuzz fuzz-merge deps clean distclean dist distcheck
 CONFIGURED := $(filter-out $(DRIVERS),$(or $(MAKECMDGOALS),all))
 # One sub-make with all processors, unless the caller has chosen.
 SUBMAKE = $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
@@ -106,7 +106,8 @@ FLEET := $(B)/fleet
 PROGRAMS := $(if $(DAEMON_OBJ),$(DAEMON)) $(if $(CTL_OBJ),$(CTL)) $(if $(FLEET_OBJ),$(FLEET))
 
 .PHONY: all
-all: $(LIB) $(PROGRAMS)
+all: $(B)/compile.flags $(LIB) $(PROGRAMS)
+	@:
 
 $(LIB): $(LIB_OBJ)
 	@echo "AR $@"
@@ -172,6 +173,167 @@ $(OBJ)/tests/unit/%.o: ALL_CPPFLAGS += $(CMOCKA_CFLAGS)
 
 .SECONDARY:
 -include $(shell [ ! -d $(OBJ) ] || find $(OBJ) $(B)/gen -name '*.d' 2>/dev/null)
+
+# ---- running the tests ---------------------------------------------------------------------
+
+VENV ?= $(B)/venv
+STAGES ?= build unit
+RUN_ALL = +@B='$(B)' VENV='$(VENV)' MAKE='$(MAKE)' JOBS='$(JOBS)' SEEDS='$(SEEDS)' \
+	FUZZ_SECONDS='$(FUZZ_SECONDS)' tests/run-all
+
+.PHONY: deps run check stages unit sim replay e2e storm interop lint tidy requirements bench
+deps:
+	@contrib/deps.sh build test
+
+run:
+	@contrib/deps.sh build
+	+@$(SUBMAKE) all
+	@exec $(DAEMON) --run-dir run $(RUN_ARGS)
+
+check: deps
+	$(RUN_ALL) build lint unit replay sim e2e interop requirements
+
+# The stages named in STAGES, in this build directory.
+stages:
+	$(RUN_ALL) $(STAGES)
+
+unit sim replay: tests
+	$(RUN_ALL) $@
+e2e storm interop lint tidy: all
+	$(RUN_ALL) $@
+
+bench: all $(BENCH)
+	@LWM2M_SERVERD='$(abspath $(DAEMON))' LWM2M_SERVERCTL='$(abspath $(CTL))' \
+	    LWM2M_FLEET='$(abspath $(FLEET))' LWM2M_BUILD='$(BABS)' tests/bench/run
+
+# Fuzzing has a build of its own: clang, libFuzzer, address and undefined sanitizers.
+FUZZ_MAKE = $(MAKE) --no-print-directory CC=clang \
+	CONFIGURE_FLAGS='--with-sanitizer=address,undefined --enable-fuzz'
+.PHONY: fuzz fuzz-merge
+fuzz: deps
+	+@$(FUZZ_MAKE) B=$(B)/fuzz STAGES='build fuzz' stages
+
+# What fuzzing has found, condensed into the committed corpora: per target a fresh set of
+# inputs that reaches all that the old and the new ones reached.
+fuzz-merge:
+	@set -e; for source in tests/fuzz/fuzz_*.c; do \
+	    name=$$(basename $$source .c); in=tests/fuzz/$$name.in; \
+	    new=$(B)/fuzz/merged/$$name; found=$(B)/fuzz/fuzz-corpus/$$name; \
+	    rm -rf $$new; mkdir -p $$new $$in $$found; \
+	    $(B)/fuzz/tests/fuzz/$$name -merge=1 $$new $$in $$found 2>&1 | tail -n 1; \
+	    rm -rf $$in; cp -r $$new $$in; \
+	done
+
+# ---- CI -----------------------------------------------------------------------------------
+
+# Each line is a build of its own; one that fails does not stop the others.
+CI_RESULTS := $(BABS)/ci-results
+CI_MAKE = RESULTS=$(CI_RESULTS) $(MAKE) --no-print-directory VENV=$(BABS)/venv
+ASAN_FLAGS := --enable-werror --with-sanitizer=address,undefined --enable-fuzz
+TSAN_FLAGS := --enable-werror --with-sanitizer=thread
+.PHONY: ci
+ci: deps
+	@mkdir -p $(B); : >$(CI_RESULTS)
+	+@LABEL=gcc $(CI_MAKE) B=$(B)/gcc CONFIGURE_FLAGS=--enable-werror check || :
+	+@LABEL=asan TIMEOUT_SCALE=3 $(CI_MAKE) B=$(B)/asan CC=clang CONFIGURE_FLAGS='$(ASAN_FLAGS)' \
+	    FUZZ_SECONDS=20 STAGES='build unit replay sim e2e fuzz' stages || :
+	+@LABEL=tsan TIMEOUT_SCALE=5 $(CI_MAKE) B=$(B)/tsan CC=clang CONFIGURE_FLAGS='$(TSAN_FLAGS)' \
+	    STAGES='build unit sim storm' stages || :
+	+@LABEL=gcc $(CI_MAKE) B=$(B)/gcc CONFIGURE_FLAGS=--enable-werror \
+	    STAGES='tidy distcheck' stages || :
+	@tests/run-all --sum $(CI_RESULTS)
+
+# ---- install ------------------------------------------------------------------------------
+
+# INSTALL_LIST: source, destination, mode. Everything put there is taken away by uninstall.
+UNITS := $(wildcard etc/systemd/*.service etc/systemd/*.socket)
+confdir = $(sysconfdir)/$(PACKAGE)
+CONF = $(or $(wildcard etc/$(PACKAGE).conf),$(B)/$(PACKAGE).conf)
+entry = $(foreach f,$(1),$(f)|$(2)/$(notdir $(f))|$(3))
+INSTALL_LIST = $(call entry,$(if $(DAEMON_OBJ),$(DAEMON)),$(sbindir),755) \
+	$(call entry,$(if $(CTL_OBJ),$(CTL)),$(bindir),755) \
+	$(call entry,$(UNITS:etc/systemd/%=$(B)/systemd/%),$(unitdir),644) \
+	$(call entry,$(wildcard etc/sysusers.d/*.conf),$(sysusersdir),644) \
+	$(call entry,$(wildcard etc/tmpfiles.d/*.conf),$(tmpfilesdir),644) \
+	$(call entry,$(wildcard man/*.1),$(mandir)/man1,644) \
+	$(call entry,$(wildcard man/*.5),$(mandir)/man5,644) \
+	$(call entry,$(wildcard man/*.7),$(mandir)/man7,644) \
+	$(call entry,$(wildcard man/*.8),$(mandir)/man8,644) \
+	$(call entry,$(wildcard etc/objects.tsv),$(datadir)/$(PACKAGE),644) \
+	$(call entry,$(wildcard contrib/bash-completion/*),$(datadir)/bash-completion/completions,644)
+
+# Units name the programs by the directories they are installed in.
+$(B)/systemd/%: etc/systemd/% $(B)/config.mk
+	@mkdir -p $(@D)
+	@sed -e 's|@sbindir@|$(sbindir)|g' -e 's|@bindir@|$(bindir)|g' \
+	    -e 's|@sysconfdir@|$(sysconfdir)|g' $< >$@
+$(B)/$(PACKAGE).conf: $(DAEMON)
+	@$(DAEMON) --print-sample-config >$@.tmp && mv $@.tmp $@
+
+# An existing configuration stays; the sample is then put beside it.
+.PHONY: install uninstall
+install: all $(UNITS:etc/systemd/%=$(B)/systemd/%) $(if $(DAEMON_OBJ),$(CONF))
+	@set -e; for entry in $(INSTALL_LIST); do \
+	    IFS='|'; set -- $$entry; unset IFS; \
+	    echo "INSTALL $(DESTDIR)$$2"; install -D -m $$3 "$$1" "$(DESTDIR)$$2"; \
+	done
+	@set -e; conf=$(DESTDIR)$(confdir)/$(PACKAGE).conf; \
+	if [ -n '$(DAEMON_OBJ)' ]; then \
+	    [ ! -e $$conf ] || cmp -s $(CONF) $$conf || conf=$$conf.sample; \
+	    echo "INSTALL $$conf"; install -D -m 644 $(CONF) $$conf; \
+	fi
+
+# A configuration that was edited stays, and so does all state.
+uninstall:
+	@set -e; for entry in $(INSTALL_LIST); do \
+	    IFS='|'; set -- $$entry; unset IFS; rm -f "$(DESTDIR)$$2"; \
+	done
+	@conf=$(DESTDIR)$(confdir)/$(PACKAGE).conf; rm -f $$conf.sample; \
+	! cmp -s $(CONF) $$conf || rm -f $$conf
+	@rmdir $(DESTDIR)$(datadir)/$(PACKAGE) $(DESTDIR)$(confdir) 2>/dev/null || :
+
+# ---- release ------------------------------------------------------------------------------
+
+# The same tree gives the same tarball: names sorted, one time, one owner. The time is that of
+# the last commit, or of the files when this is an unpacked tarball.
+DISTNAME := $(PACKAGE)-$(VERSION_NOW)
+DISTFILE ?= $(DISTNAME).tar.gz
+.PHONY: dist distcheck
+dist: configure
+	@set -e; mkdir -p $(B); list=$(B)/dist.list; \
+	if [ -e .git ]; then git ls-files; else find . \( -path ./$(B) -o -path './build*' \
+	    -o -path ./run -o -path ./autom4te.cache -o -name __pycache__ \) -prune \
+	    -o -type f ! -name '$(PACKAGE)-*.tar.gz' -print | sed 's,^\./,,'; fi | \
+	while read -r f; do [ ! -e "$$f" ] || echo "$$f"; done >$$list; \
+	printf 'configure\nconfig.h.in\n' >>$$list; \
+	LC_ALL=C sort -u -o $$list $$list; \
+	epoch=$${SOURCE_DATE_EPOCH:-$$(if [ -e .git ]; then git log -1 --format=%ct; else stat -c %Y Makefile; fi)}; \
+	tar -c --format=gnu --no-recursion -T $$list --mtime=@$$epoch --owner=0 --group=0 \
+	    --numeric-owner --mode=u=rwX,go=rX --transform 's,^,$(DISTNAME)/,' | \
+	    gzip -9n >$(DISTFILE); \
+	echo "$(DISTFILE)"
+
+# Twice the same; builds, passes and installs from the tarball without autoconf; uninstall
+# leaves nothing; and the unpacked tree makes the same tarball again.
+distcheck:
+	+@set -e; d=$(BABS)/distcheck; rm -rf $$d; mkdir -p $$d; \
+	$(MAKE) --no-print-directory dist DISTFILE=$$d/1.tar.gz; \
+	$(MAKE) --no-print-directory dist DISTFILE=$$d/2.tar.gz; \
+	cmp $$d/1.tar.gz $$d/2.tar.gz; \
+	tar -C $$d -xzf $$d/1.tar.gz; \
+	sub="$(MAKE) --no-print-directory -C $$d/$(DISTNAME) CONFIGURE_FLAGS=--prefix=/usr B=$$d/b"; \
+	unset RESULTS LABEL; \
+	$$sub JOBS=$(JOBS) STAGES='build unit replay' stages; \
+	$$sub install DESTDIR=$$d/root; \
+	for f in $(if $(DAEMON_OBJ),usr/sbin/$(PACKAGE)) $(if $(CTL_OBJ),usr/bin/lwm2m-serverctl); do \
+	    test -x $$d/root/$$f; done; \
+	$$sub uninstall DESTDIR=$$d/root; \
+	left=$$(find $$d/root ! -type d); \
+	[ -z "$$left" ] || { echo "left by uninstall: $$left"; exit 1; }; \
+	$$sub dist DISTFILE=$$d/3.tar.gz; \
+	cmp $$d/1.tar.gz $$d/3.tar.gz; \
+	[ ! -e $$d/$(DISTNAME)/autom4te.cache ] || { echo "the tarball needs autoconf"; exit 1; }; \
+	rm -rf $$d; echo "distcheck passed"
 
 # ---- housekeeping -------------------------------------------------------------------------
 
