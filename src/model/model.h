@@ -1,0 +1,453 @@
+/*
+ * model: the vocabulary of the house. Plain data that every layer above shares, and the closed list of
+ * messages that cross threads (op, event, txn).
+ *
+ * MUST NOT do I/O, know a wire format, a socket, SQL or HTTP. MUST be cheap to copy or explicitly owned.
+ * Each message is given away on send: the sender forgets the pointer.
+ */
+#ifndef MODEL_MODEL_H
+#define MODEL_MODEL_H
+
+#include "base/base.h"
+
+/* ---- path: /object/instance/resource/resource-instance --------------------------------------- */
+
+#define PATH_TEXT_MAX 26
+#define MODEL_ID_NONE 65535 /* reserved at every level (LwM2M Core 6.1) */
+
+struct path {
+    uint16_t id[4];
+    uint8_t depth; /* 0 root, 1 object, 2 instance, 3 resource, 4 resource instance */
+};
+/* "/", "/3", "/3/0/9", "/3/0/6/1"; ERR_PATH on anything else (leading zeros, 65535, empty or more than
+ * four segments, no leading slash). One trailing slash is accepted. */
+int path_parse(struct view v, struct path *ret_path);
+void path_format(const struct path *p, char out[PATH_TEXT_MAX]);
+bool path_eq(const struct path *a, const struct path *b);
+int path_cmp(const struct path *a, const struct path *b); /* shorter before longer at equal prefix */
+/* True when p is `prefix` or below it. */
+bool path_covers(const struct path *prefix, const struct path *p);
+
+/* ---- value, record, batch ---------------------------------------------------------------------- */
+
+/* LwM2M Core appendix C. NONE: a record that only names a path (composite read) or an empty resource. */
+enum value_type {
+    VALUE_NONE,
+    VALUE_STRING,
+    VALUE_INTEGER,
+    VALUE_UNSIGNED,
+    VALUE_FLOAT,
+    VALUE_BOOLEAN,
+    VALUE_OPAQUE,
+    VALUE_TIME,
+    VALUE_OBJLNK,
+    VALUE_CORELNK,
+    VALUE_TYPE_COUNT
+};
+
+struct value {
+    enum value_type type;
+    union {
+        int64_t integer;     /* INTEGER, TIME (Unix seconds) */
+        uint64_t unsigned_;  /* UNSIGNED */
+        double float_;       /* FLOAT */
+        bool boolean;        /* BOOLEAN */
+        struct view bytes;   /* STRING, CORELNK (UTF-8), OPAQUE */
+        struct {
+            uint16_t object, instance; /* OBJLNK; 65535:65535 is the null link */
+        } link;
+    } u;
+};
+
+/* "string", "integer", "unsigned", "float", "boolean", "opaque", "time", "objlnk", "corelnk", "none". */
+const char *value_type_name(enum value_type t);
+bool value_eq(const struct value *a, const struct value *b);
+/* Converts in place to what the model asks for where nothing is lost (integer to float, integral float to
+ * integer, integer to unsigned or time, string to corelnk, "o:i" string to objlnk); ERR_TYPE or ERR_RANGE otherwise. */
+int value_coerce(struct value *v, enum value_type want);
+
+struct record {
+    struct path path;
+    bool timed;
+    int64_t time_ms; /* Unix ms, meaningful when timed */
+    struct value value;
+};
+
+/* Ordered records that own their bytes; may cross threads with the message that owns it. */
+struct batch;
+struct batch *batch_new(void);
+void batch_free(struct batch *b);
+/* Copies the record and its bytes. ERR_LIMIT past 65 536 records or 64 MiB. */
+int batch_add(struct batch *b, const struct record *r);
+size_t batch_size(const struct batch *b);
+const struct record *batch_at(const struct batch *b, size_t i);
+/* First record of exactly this path, or NULL. */
+const struct record *batch_find(const struct batch *b, const struct path *p);
+/* Stable order by path; records of one path keep their order. */
+void batch_sort(struct batch *b);
+struct batch *batch_copy(const struct batch *b);
+
+/* ---- content formats --------------------------------------------------------------------------- */
+
+/* CoAP Content-Format numbers; FORMAT_NONE = option absent. */
+#define FORMAT_NONE (-1)
+enum format {
+    FORMAT_TEXT = 0,
+    FORMAT_LINK = 40,
+    FORMAT_OPAQUE = 42,
+    FORMAT_CBOR = 60,
+    FORMAT_SENML_JSON = 110,
+    FORMAT_SENML_CBOR = 112,
+    FORMAT_SENML_ETCH_JSON = 320,
+    FORMAT_SENML_ETCH_CBOR = 322,
+    FORMAT_TLV = 11542,
+    FORMAT_LWM2M_JSON = 11543,
+    FORMAT_LWM2M_CBOR = 11544
+};
+
+/* ---- version ------------------------------------------------------------------------------------ */
+
+struct version {
+    uint8_t major, minor;
+};
+
+/* ---- object definitions --------------------------------------------------------------------------- */
+
+enum resource_ops { RESOURCE_READ = 1, RESOURCE_WRITE = 2, RESOURCE_EXECUTE = 4 };
+
+struct resource_def {
+    uint16_t id;
+    uint8_t ops; /* enum resource_ops; 0 = only the bootstrap interface */
+    bool multiple;
+    bool mandatory;
+    enum value_type type; /* NONE for executables */
+    const char *name;
+    const char *range; /* "" when none */
+    const char *units;
+};
+
+struct object_def {
+    uint16_t id;
+    struct version version;
+    const char *name;
+    bool multiple;
+    bool mandatory;
+    struct version min_enabler;
+    const struct resource_def *resources; /* ascending id */
+    size_t resource_count;
+    void *owned; /* memory of the strings and resources */
+};
+void object_def_free(struct object_def *d);
+const struct resource_def *object_def_resource(const struct object_def *d, uint16_t id);
+
+/*
+ * All known definitions, several versions side by side. Immutable once published, so threads share it;
+ * an import makes a new one.
+ */
+struct registry;
+struct registry *registry_new(void);
+struct registry *registry_ref(struct registry *r);
+void registry_unref(struct registry *r);
+/* Before publishing only. Takes d; replaces the same id and version. */
+int registry_add(struct registry *r, struct object_def *d /* takes on success */);
+/* A new, unpublished registry with the same definitions. */
+struct registry *registry_clone(const struct registry *r);
+/* Tab-separated definitions (the columns of etc/objects.tsv); the error names the line in *ret_line. */
+int registry_load_tsv(struct registry *r, struct view text, unsigned *ret_line);
+/* Exact version; else the highest known minor of that major; else NULL. version {0,0}: the highest. */
+const struct object_def *registry_find(const struct registry *r, uint16_t object, struct version v);
+size_t registry_size(const struct registry *r);
+const struct object_def *registry_at(const struct registry *r, size_t i); /* ordered by id, version */
+/* Definition of the resource a path of depth >= 3 names, in the version of the object given, or NULL. */
+const struct resource_def *registry_resource(const struct registry *r, const struct path *p,
+                                             struct version v);
+
+/* The published registry: read by every thread, replaced by an import. */
+struct models;
+struct models *models_new(struct registry *first /* takes */);
+void models_free(struct models *m);
+/* Counts publications; a reader that kept a reference compares it before each use (lock free). */
+uint64_t models_version(const struct models *m);
+struct registry *models_get(struct models *m); /* a reference */
+void models_publish(struct models *m, struct registry *next /* takes */);
+
+/* ---- identity ------------------------------------------------------------------------------------- */
+
+enum identity_type { IDENTITY_NONE, IDENTITY_PSK, IDENTITY_RPK, IDENTITY_X509, IDENTITY_OSCORE, IDENTITY_TYPE_COUNT };
+
+/* Who the peer has proven to be; NONE over plain CoAP. An identity is not an address. */
+struct identity {
+    enum identity_type type;
+    struct view name; /* PSK identity, certificate CN, hex of the SPKI digest; empty with NONE */
+};
+const char *identity_type_name(enum identity_type t);
+bool identity_eq(const struct identity *a, const struct identity *b);
+
+/* ---- object list ------------------------------------------------------------------------------------ */
+
+#define OBJLIST_FORMATS_MAX 12
+
+/*
+ * What a device said about itself that devices of a kind share word for word: links, alternate path,
+ * formats. Interned per thread (lwm2m), so a million equal devices keep one. Immutable.
+ */
+struct objlist_entry {
+    struct path path; /* depth 1 or 2 */
+    struct version version; /* {0,0} when the link had no ver */
+};
+struct objlist {
+    uint32_t refs; /* not atomic: belongs to one thread */
+    uint16_t count;
+    uint8_t format_count; /* 0: the device offered none */
+    uint16_t formats[OBJLIST_FORMATS_MAX];
+    struct view alt_path; /* "" or "/lwm2m"; no trailing slash; inside the same allocation */
+    struct view text;     /* canonical link-format; inside the same allocation */
+    uint64_t hash;
+    struct objlist_entry entries[]; /* ascending path */
+};
+
+/* ---- registration: a snapshot --------------------------------------------------------------------- */
+
+#define REGISTRATION_ID_LEN 16 /* 2 hex of slot, 14 random hex */
+#define ENDPOINT_MAX 255       /* bytes of an endpoint name */
+
+/* Bindings as bits, LwM2M Core 1.2 table 6.2.1.2-1. */
+enum binding {
+    BINDING_U = 1, BINDING_T = 2, BINDING_S = 4, BINDING_N = 8, BINDING_M = 16, BINDING_H = 32
+};
+/* "UT"; letters in the order U M H T S N. */
+void binding_format(uint8_t bits, char out[8]);
+/* Letters in any order; ERR_INVALID on others or duplicates. *ret_queue: a Q was among them (1.0). */
+int binding_parse(struct view v, uint8_t *ret_bits, bool *ret_queue);
+
+enum transport { TRANSPORT_UDP, TRANSPORT_DTLS, TRANSPORT_TCP, TRANSPORT_TLS, TRANSPORT_MQTT, TRANSPORT_SMS, TRANSPORT_COUNT };
+const char *transport_scheme(enum transport t); /* "coap", "coaps", "coap+tcp", … */
+
+/* Where a device is reached: the peer, and the local address it spoke to, from which we answer. */
+struct flow {
+    struct addr peer;
+    struct addr local;
+    uint8_t transport; /* enum transport */
+    uint8_t listener;  /* index of the listening socket */
+};
+
+/* Views are borrowed unless the holder says it owns them (registration_copy). */
+struct registration {
+    uint64_t row;        /* key in the store; unique for ever; 0 = not assigned */
+    uint64_t id;         /* registration id: slot << 56 | 56 random bits; text form by registration_id_format */
+    uint64_t generation; /* rises with each Register of this endpoint; the store ignores older ones */
+    struct view endpoint;
+    struct version version;
+    uint32_t lifetime_s; /* 0 = never expires */
+    bool lifetime_given; /* false: the client omitted lt */
+    uint8_t binding;     /* enum binding */
+    bool queue_mode;
+    struct view sms;      /* digits or external identifier, "" when none */
+    struct view profile;  /* pid as sent, "" when none */
+    struct view links;    /* canonical link-format with alternate path and ct on the root link */
+    struct view unknown;  /* unknown query parameters as sent, joined by '&' */
+    struct flow flow;
+    struct identity identity;
+    int64_t registered_ms; /* Unix ms */
+    int64_t updated_ms;    /* last Register or Update */
+    int64_t seen_ms;       /* last message of any kind */
+    int64_t expires_ms;    /* INT64_MAX when never */
+};
+/* One allocation that owns its views; release with mem_free. NULL without memory. */
+struct registration *registration_copy(const struct registration *r);
+void registration_id_format(uint64_t id, char out[REGISTRATION_ID_LEN + 1]);
+int registration_id_parse(struct view v, uint64_t *ret_id);
+
+/* ---- claim: who owns an endpoint ---------------------------------------------------------------------- */
+
+/*
+ * One live or tentative registration in the directory (shard/). Made by it, held by exactly one device (or
+ * by a Register under way), read without a lock by the holder; given back with a release.
+ */
+struct claim {
+    uint64_t row;           /* of the store */
+    uint64_t id;            /* registration id */
+    uint64_t generation;
+    uint64_t identity_hash; /* 0: registered without a proven identity */
+    uint16_t shard;         /* owner; written under the directory's lock */
+    uint8_t endpoint_len;
+    bool committed;         /* visible in the directory */
+    char endpoint[];        /* NUL-terminated */
+};
+
+/* ---- observation ------------------------------------------------------------------------------------ */
+
+/* One observation as the store keeps it. The token's first byte is the slot of the device. */
+struct observation {
+    uint64_t token; /* big endian on the wire, 8 bytes; also its id (16 hex) towards operators */
+    uint64_t row;   /* registration row it belongs to */
+    uint64_t registration_id; /* void when the device has another one */
+    struct path path;
+    int32_t format;         /* Accept asked for, or FORMAT_NONE */
+    struct view attributes; /* query text "pmin=5&pmax=10", "" when none */
+    int64_t since_ms;
+};
+
+/* ---- blob: a large body, given away with its message -------------------------------------------------- */
+
+/* Bytes in memory, or in an unlinked temporary file once larger than the spool threshold. */
+struct blob {
+    uint8_t *p;    /* owned; NULL when spooled */
+    uint64_t size;
+    int fd;        /* -1 when in memory; owned */
+};
+struct blob *blob_new(struct view bytes); /* copies */
+struct blob *blob_new_fd(int fd /* takes */, uint64_t size);
+void blob_free(struct blob *b);
+
+/* ---- op: a command to a device ---------------------------------------------------------------------- */
+
+enum op_kind {
+    OP_STATUS, /* snapshot of the live registration; no radio */
+    OP_READ,
+    OP_DISCOVER,
+    OP_WRITE_REPLACE,
+    OP_WRITE_UPDATE,
+    OP_WRITE_ATTRIBUTES,
+    OP_EXECUTE,
+    OP_CREATE,
+    OP_DELETE,
+    OP_OBSERVE,
+    OP_OBSERVE_CANCEL,
+    OP_OBSERVE_LIST, /* observations of the device; no radio */
+    OP_DEREGISTER,   /* forget the registration; no radio */
+    OP_KIND_COUNT
+};
+const char *op_kind_name(enum op_kind k); /* "read", "write", … */
+
+struct op_id {
+    uint8_t b[16]; /* UUIDv7, RFC 9562 */
+};
+void op_id_new(struct random *r, int64_t wall_ms, struct op_id *ret_id);
+void op_id_format(const struct op_id *id, char out[37]);
+
+struct op_observation { /* one row of OP_OBSERVE_LIST, or the new one of OP_OBSERVE */
+    uint64_t token;
+    struct path path;
+    int64_t since_ms;
+    bool active; /* false: asked for, not answered yet */
+    char attributes[128];
+};
+
+/* Completes exactly once, by op_complete, on whatever thread; `done` must not block: it posts. */
+struct op {
+    struct mbox_node node;
+    struct op_id id;
+    enum op_kind kind;
+    char *endpoint; /* owned, NUL-terminated */
+    struct path path;
+    int32_t format;          /* wanted Accept or Content-Format, FORMAT_NONE = the server chooses */
+    int8_t depth;            /* Discover: 0..3, -1 = not given */
+    struct batch *values;    /* owned: Write, Create */
+    struct blob *body;       /* owned: Write of one opaque resource from a file, instead of values */
+    char *text;              /* owned: Execute arguments, attributes "pmin=5&pmax=10" */
+    uint64_t token;          /* OBSERVE_CANCEL */
+    uint64_t deadline;       /* monotonic ms */
+    void (*done)(struct op *op);
+    void *ctx;
+    struct {
+        int rc;            /* ERR_OK: the device answered with success; ERR_DEVICE: see coap_code */
+        uint8_t coap_code; /* answer of the device, 0 when there was none */
+        int32_t format;
+        struct batch *values;   /* owned; decoded body of Read and Observe */
+        struct blob *body;      /* owned; a body above the spool threshold, not decoded */
+        char *text;             /* owned; link-format of Discover; diagnostic payload of an error */
+        struct path location;   /* Create */
+        bool has_location;
+        struct registration *registration; /* owned; STATUS */
+        struct op_observation *observations; /* owned array */
+        size_t observation_count;
+        uint32_t retransmissions;
+        int64_t sent_ms, answered_ms; /* Unix ms, 0 = never */
+    } result;
+};
+struct op *op_new(enum op_kind kind, struct view endpoint);
+void op_free(struct op *op);
+/* Sets rc and calls done; the op belongs to its submitter again. */
+void op_complete(struct op *op, int rc);
+
+/* ---- event: a fact --------------------------------------------------------------------------------- */
+
+enum event_type {
+    EVENT_REGISTERED,
+    EVENT_UPDATED,
+    EVENT_DEREGISTERED,
+    EVENT_EXPIRED,
+    EVENT_REPLACED, /* a registration evicted by a newer one of the same endpoint */
+    EVENT_REFUSED,
+    EVENT_MOVED,    /* the device now talks from another address */
+    EVENT_NOTIFICATION,
+    EVENT_SEND,
+    EVENT_OBSERVATION_STARTED,
+    EVENT_OBSERVATION_ENDED,
+    EVENT_TYPE_COUNT
+};
+const char *event_type_name(enum event_type t); /* "registered", … */
+
+/* Immutable after event_new, reference counted (atomic), shared by every reader. */
+struct event {
+    struct mbox_node node; /* used once, between the maker and the ring */
+    _Atomic uint32_t refs;
+    enum event_type type;
+    int64_t time_ms;
+    char *endpoint; /* owned */
+    uint64_t registration_id;
+    struct flow flow;
+    uint64_t token;       /* of the observation, 0 when none */
+    struct path path;     /* observed path */
+    struct batch *values; /* owned; notification, send */
+    char *detail;         /* owned, may be NULL: reason of a refusal, "limit" …, JSON-free text */
+    int rc;               /* reason of a refusal or an end */
+    uint32_t lifetime_s;
+};
+struct event *event_new(enum event_type type, struct view endpoint, int64_t time_ms);
+struct event *event_ref(struct event *e);
+void event_unref(struct event *e);
+
+/* ---- txn: a durable write --------------------------------------------------------------------------- */
+
+enum txn_kind {
+    TXN_PUT_REGISTRATION, /* insert or replace the registration of its endpoint; the old one's
+                             observations go with it unless the id is the same (Update) */
+    TXN_DEL_REGISTRATION, /* by row and generation, with its observations */
+    TXN_RENEW,            /* expiry and last seen of many rows, ascending row */
+    TXN_PUT_OBSERVATION,
+    TXN_DEL_OBSERVATION,  /* by token */
+    TXN_PUT_MODEL,        /* object definition XML */
+    TXN_KIND_COUNT
+};
+
+struct renewal {
+    uint64_t row;
+    uint64_t generation;
+    int64_t expires_ms;
+    int64_t seen_ms;
+};
+
+/* Given away to the store; `done` runs on the writer's thread after COMMIT (or failure) and must only post. */
+struct txn {
+    struct mbox_node node;
+    enum txn_kind kind;
+    struct registration *registration; /* owned: PUT_ */
+    uint64_t row, generation;          /* DEL_REGISTRATION */
+    uint64_t token;                    /* DEL_OBSERVATION */
+    struct observation observation;    /* PUT_OBSERVATION; attributes are owned by `text` */
+    struct renewal *renewals;          /* owned array: RENEW */
+    size_t renewal_count;
+    char *text;                        /* owned: attributes, model XML */
+    uint16_t object;                   /* PUT_MODEL */
+    struct version version;
+    int rc;                            /* set before done */
+    void (*done)(struct txn *t);       /* NULL: freed by the store */
+    void *ctx;
+    uint64_t tag;                      /* the submitter's own */
+};
+struct txn *txn_new(enum txn_kind kind);
+void txn_free(struct txn *t);
+
+#endif
