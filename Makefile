@@ -249,7 +249,7 @@ ci: deps
 UNITS := $(wildcard etc/systemd/*.service etc/systemd/*.socket)
 confdir = $(sysconfdir)/$(PACKAGE)
 CONF = $(or $(wildcard etc/$(PACKAGE).conf),$(B)/$(PACKAGE).conf)
-entry = $(foreach f,$(1),$(f)|$(2)/$(notdir $(f))|$(3))
+entry = $(foreach f,$(1),'$(f)|$(2)/$(notdir $(f))|$(3)')
 INSTALL_LIST = $(call entry,$(if $(DAEMON_OBJ),$(DAEMON)),$(sbindir),755) \
 	$(call entry,$(if $(CTL_OBJ),$(CTL)),$(bindir),755) \
 	$(call entry,$(UNITS:etc/systemd/%=$(B)/systemd/%),$(unitdir),644) \
@@ -341,4 +341,4 @@ distcheck:
 clean:
 	rm -rf $(B)
 distclean: clean
-	rm -rf configure config.h.in autom4te.cache
+	rm -rf configure configure~ config.h.in config.h.in~ autom4te.cache
