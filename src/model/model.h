@@ -1,9 +1,9 @@
 /*
- * model: the vocabulary of the house. Plain data that every layer above shares, and the closed list of
- * messages that cross threads (op, event, txn).
+ * model: the vocabulary of the house. Plain data that every layer above shares, and the closed list
+ * of messages that cross threads (op, event, txn).
  *
- * MUST NOT do I/O, know a wire format, a socket, SQL or HTTP. MUST be cheap to copy or explicitly owned.
- * Each message is given away on send: the sender forgets the pointer.
+ * MUST NOT do I/O, know a wire format, a socket, SQL or HTTP. MUST be cheap to copy or explicitly
+ * owned. Each message is given away on send: the sender forgets the pointer.
  */
 #ifndef MODEL_MODEL_H
 #define MODEL_MODEL_H
@@ -19,18 +19,21 @@ struct path {
     uint16_t id[4];
     uint8_t depth; /* 0 root, 1 object, 2 instance, 3 resource, 4 resource instance */
 };
-/* "/", "/3", "/3/0/9", "/3/0/6/1"; ERR_PATH on anything else (leading zeros, 65535, empty or more than
- * four segments, no leading slash). One trailing slash is accepted. */
+/* "/", "/3", "/3/0/9", "/3/0/6/1"; ERR_PATH on anything else (leading zeros, 65535, empty or more
+ * than four segments, no leading slash). One trailing slash is accepted. */
 int path_parse(struct view v, struct path *ret_path);
 void path_format(const struct path *p, char out[PATH_TEXT_MAX]);
 bool path_eq(const struct path *a, const struct path *b);
-int path_cmp(const struct path *a, const struct path *b); /* shorter before longer at equal prefix */
+int path_cmp(const struct path *a,
+             const struct path *b); /* shorter before longer at equal prefix */
 /* True when p is `prefix` or below it. */
 bool path_covers(const struct path *prefix, const struct path *p);
 
-/* ---- value, record, batch ---------------------------------------------------------------------- */
+/* ---- value, record, batch ----------------------------------------------------------------------
+ */
 
-/* LwM2M Core appendix C. NONE: a record that only names a path (composite read) or an empty resource. */
+/* LwM2M Core appendix C. NONE: a record that only names a path (composite read) or an empty
+ * resource. */
 enum value_type {
     VALUE_NONE,
     VALUE_STRING,
@@ -48,22 +51,29 @@ enum value_type {
 struct value {
     enum value_type type;
     union {
-        int64_t integer;     /* INTEGER, TIME (Unix seconds) */
-        uint64_t unsigned_;  /* UNSIGNED */
-        double float_;       /* FLOAT */
-        bool boolean;        /* BOOLEAN */
-        struct view bytes;   /* STRING, CORELNK (UTF-8), OPAQUE */
+        int64_t integer;    /* INTEGER, TIME (Unix seconds) */
+        uint64_t unsigned_; /* UNSIGNED */
+        double float_;      /* FLOAT */
+        bool boolean;       /* BOOLEAN */
+        struct view bytes;  /* STRING, CORELNK (UTF-8), OPAQUE */
         struct {
             uint16_t object, instance; /* OBJLNK; 65535:65535 is the null link */
         } link;
     } u;
 };
 
-/* "string", "integer", "unsigned", "float", "boolean", "opaque", "time", "objlnk", "corelnk", "none". */
+/* "string", "integer", "unsigned", "float", "boolean", "opaque", "time", "objlnk", "corelnk",
+ * "none". */
 const char *value_type_name(enum value_type t);
+/* Those names and the ones of object definitions ("Unsigned Integer", ""), in any case;
+ * ERR_MALFORMED. */
+int value_type_parse(struct view v, enum value_type *ret_type);
+/* Same type and content; opaque bytes by content, a float that is no number equals another such. */
 bool value_eq(const struct value *a, const struct value *b);
-/* Converts in place to what the model asks for where nothing is lost (integer to float, integral float to
- * integer, integer to unsigned or time, string to corelnk, "o:i" string to objlnk); ERR_TYPE or ERR_RANGE otherwise. */
+/* Converts in place to what the model asks for where nothing is lost (integer to float, integral
+ * float to integer, integer to unsigned or time, integer 0 or 1 to boolean, string to corelnk and
+ * back, "o:i" string to objlnk); ERR_TYPE or ERR_RANGE otherwise, with v as it was. VALUE_NONE as
+ * `want` asks for nothing. */
 int value_coerce(struct value *v, enum value_type want);
 
 struct record {
@@ -73,13 +83,17 @@ struct record {
     struct value value;
 };
 
-/* Ordered records that own their bytes; may cross threads with the message that owns it. */
+/* Ordered records that own their bytes; may cross threads with the message that owns it. Bytes of
+ * values stay where they are until batch_free; a record moves when batch_add or batch_sort is
+ * called. */
 struct batch;
 struct batch *batch_new(void);
 void batch_free(struct batch *b);
-/* Copies the record and its bytes. ERR_LIMIT past 65 536 records or 64 MiB. */
+/* Copies the record and its bytes. ERR_LIMIT past 65 536 records or 64 MiB; the batch is as before
+ * then. */
 int batch_add(struct batch *b, const struct record *r);
 size_t batch_size(const struct batch *b);
+/* NULL past the end. */
 const struct record *batch_at(const struct batch *b, size_t i);
 /* First record of exactly this path, or NULL. */
 const struct record *batch_find(const struct batch *b, const struct path *p);
@@ -87,7 +101,8 @@ const struct record *batch_find(const struct batch *b, const struct path *p);
 void batch_sort(struct batch *b);
 struct batch *batch_copy(const struct batch *b);
 
-/* ---- content formats --------------------------------------------------------------------------- */
+/* ---- content formats ---------------------------------------------------------------------------
+ */
 
 /* CoAP Content-Format numbers; FORMAT_NONE = option absent. */
 #define FORMAT_NONE (-1)
@@ -105,13 +120,18 @@ enum format {
     FORMAT_LWM2M_CBOR = 11544
 };
 
-/* ---- version ------------------------------------------------------------------------------------ */
+/* ---- version ------------------------------------------------------------------------------------
+ */
 
 struct version {
     uint8_t major, minor;
 };
+/* "1.2"; a third part ("1.2.1") is checked and left out. ERR_MALFORMED, ERR_RANGE past 255. */
+int version_parse(struct view v, struct version *ret_version);
+int version_cmp(struct version a, struct version b);
 
-/* ---- object definitions --------------------------------------------------------------------------- */
+/* ---- object definitions
+ * --------------------------------------------------------------------------- */
 
 enum resource_ops { RESOURCE_READ = 1, RESOURCE_WRITE = 2, RESOURCE_EXECUTE = 4 };
 
@@ -137,28 +157,45 @@ struct object_def {
     size_t resource_count;
     void *owned; /* memory of the strings and resources */
 };
+#define OBJECT_DEF_RESOURCES_MAX 4096
+/* Deep copy of a draft whose strings and resources may lie anywhere: sorts the resources, takes a
+ * missing string as "". ERR_DUPLICATE for two resources of one id, ERR_LIMIT past
+ * OBJECT_DEF_RESOURCES_MAX. */
+int object_def_new(const struct object_def *draft, struct object_def **ret_def);
 void object_def_free(struct object_def *d);
+/* Words of object definition files: "RW", "E", "" or "-"; "Multiple" or "Single"; "Mandatory" or
+ * "Optional". ERR_MALFORMED on others. */
+int object_def_ops(struct view letters, uint8_t *ret_ops);
+int object_def_multiple(struct view word, bool *ret_multiple);
+int object_def_mandatory(struct view word, bool *ret_mandatory);
 const struct resource_def *object_def_resource(const struct object_def *d, uint16_t id);
 
 /*
- * All known definitions, several versions side by side. Immutable once published, so threads share it;
- * an import makes a new one.
+ * All known definitions, several versions side by side. Immutable once published, so threads share
+ * it; an import makes a new one.
  */
 struct registry;
+#define REGISTRY_DEFS_MAX 16384
 struct registry *registry_new(void);
 struct registry *registry_ref(struct registry *r);
 void registry_unref(struct registry *r);
-/* Before publishing only. Takes d; replaces the same id and version. */
+/* Before publishing only. Takes d; replaces the same id and version. ERR_LIMIT past
+ * REGISTRY_DEFS_MAX. */
 int registry_add(struct registry *r, struct object_def *d /* takes on success */);
 /* A new, unpublished registry with the same definitions. */
 struct registry *registry_clone(const struct registry *r);
-/* Tab-separated definitions (the columns of etc/objects.tsv); the error names the line in *ret_line. */
+/* Tab-separated definitions: the columns of etc/objects.tsv, one row a resource, ascending by
+ * object, version and resource; lines that begin with '#' are comments. On failure *ret_line names
+ * the line and the definitions before it are in the registry. */
 int registry_load_tsv(struct registry *r, struct view text, unsigned *ret_line);
-/* Exact version; else the highest known minor of that major; else NULL. version {0,0}: the highest. */
+/* Exact version; else the highest known minor of that major; else NULL. version {0,0}: the highest.
+ */
 const struct object_def *registry_find(const struct registry *r, uint16_t object, struct version v);
 size_t registry_size(const struct registry *r);
-const struct object_def *registry_at(const struct registry *r, size_t i); /* ordered by id, version */
-/* Definition of the resource a path of depth >= 3 names, in the version of the object given, or NULL. */
+const struct object_def *registry_at(const struct registry *r,
+                                     size_t i); /* ordered by id, version */
+/* Definition of the resource a path of depth >= 3 names, in the version of the object given, or
+ * NULL. */
 const struct resource_def *registry_resource(const struct registry *r, const struct path *p,
                                              struct version v);
 
@@ -171,9 +208,17 @@ uint64_t models_version(const struct models *m);
 struct registry *models_get(struct models *m); /* a reference */
 void models_publish(struct models *m, struct registry *next /* takes */);
 
-/* ---- identity ------------------------------------------------------------------------------------- */
+/* ---- identity
+ * ------------------------------------------------------------------------------------- */
 
-enum identity_type { IDENTITY_NONE, IDENTITY_PSK, IDENTITY_RPK, IDENTITY_X509, IDENTITY_OSCORE, IDENTITY_TYPE_COUNT };
+enum identity_type {
+    IDENTITY_NONE,
+    IDENTITY_PSK,
+    IDENTITY_RPK,
+    IDENTITY_X509,
+    IDENTITY_OSCORE,
+    IDENTITY_TYPE_COUNT
+};
 
 /* Who the peer has proven to be; NONE over plain CoAP. An identity is not an address. */
 struct identity {
@@ -182,17 +227,20 @@ struct identity {
 };
 const char *identity_type_name(enum identity_type t);
 bool identity_eq(const struct identity *a, const struct identity *b);
+/* Keyed hash for comparisons across threads (claim.identity_hash); 0 exactly for IDENTITY_NONE. */
+uint64_t identity_hash(const struct hash_key *key, const struct identity *id);
 
-/* ---- object list ------------------------------------------------------------------------------------ */
+/* ---- object list
+ * ------------------------------------------------------------------------------------ */
 
 #define OBJLIST_FORMATS_MAX 12
 
 /*
- * What a device said about itself that devices of a kind share word for word: links, alternate path,
- * formats. Interned per thread (lwm2m), so a million equal devices keep one. Immutable.
+ * What a device said about itself that devices of a kind share word for word: links, alternate
+ * path, formats. Interned per thread (lwm2m), so a million equal devices keep one. Immutable.
  */
 struct objlist_entry {
-    struct path path; /* depth 1 or 2 */
+    struct path path;       /* depth 1 or 2 */
     struct version version; /* {0,0} when the link had no ver */
 };
 struct objlist {
@@ -206,21 +254,36 @@ struct objlist {
     struct objlist_entry entries[]; /* ascending path */
 };
 
-/* ---- registration: a snapshot --------------------------------------------------------------------- */
+/* ---- registration: a snapshot
+ * --------------------------------------------------------------------- */
 
 #define REGISTRATION_ID_LEN 16 /* 2 hex of slot, 14 random hex */
 #define ENDPOINT_MAX 255       /* bytes of an endpoint name */
 
 /* Bindings as bits, LwM2M Core 1.2 table 6.2.1.2-1. */
 enum binding {
-    BINDING_U = 1, BINDING_T = 2, BINDING_S = 4, BINDING_N = 8, BINDING_M = 16, BINDING_H = 32
+    BINDING_U = 1,
+    BINDING_T = 2,
+    BINDING_S = 4,
+    BINDING_N = 8,
+    BINDING_M = 16,
+    BINDING_H = 32
 };
 /* "UT"; letters in the order U M H T S N. */
 void binding_format(uint8_t bits, char out[8]);
-/* Letters in any order; ERR_INVALID on others or duplicates. *ret_queue: a Q was among them (1.0). */
+/* Letters in any order; ERR_INVALID on others, duplicates or none. *ret_queue: a Q followed one of
+ * them (1.0). */
 int binding_parse(struct view v, uint8_t *ret_bits, bool *ret_queue);
 
-enum transport { TRANSPORT_UDP, TRANSPORT_DTLS, TRANSPORT_TCP, TRANSPORT_TLS, TRANSPORT_MQTT, TRANSPORT_SMS, TRANSPORT_COUNT };
+enum transport {
+    TRANSPORT_UDP,
+    TRANSPORT_DTLS,
+    TRANSPORT_TCP,
+    TRANSPORT_TLS,
+    TRANSPORT_MQTT,
+    TRANSPORT_SMS,
+    TRANSPORT_COUNT
+};
 const char *transport_scheme(enum transport t); /* "coap", "coaps", "coap+tcp", … */
 
 /* Where a device is reached: the peer, and the local address it spoke to, from which we answer. */
@@ -233,19 +296,21 @@ struct flow {
 
 /* Views are borrowed unless the holder says it owns them (registration_copy). */
 struct registration {
-    uint64_t row;        /* key in the store; unique for ever; 0 = not assigned */
-    uint64_t id;         /* registration id: slot << 56 | 56 random bits; text form by registration_id_format */
-    uint64_t generation; /* rises with each Register of this endpoint; the store ignores older ones */
+    uint64_t row; /* key in the store; unique for ever; 0 = not assigned */
+    uint64_t
+        id; /* registration id: slot << 56 | 56 random bits; text form by registration_id_format */
+    uint64_t
+        generation; /* rises with each Register of this endpoint; the store ignores older ones */
     struct view endpoint;
     struct version version;
     uint32_t lifetime_s; /* 0 = never expires */
     bool lifetime_given; /* false: the client omitted lt */
     uint8_t binding;     /* enum binding */
     bool queue_mode;
-    struct view sms;      /* digits or external identifier, "" when none */
-    struct view profile;  /* pid as sent, "" when none */
-    struct view links;    /* canonical link-format with alternate path and ct on the root link */
-    struct view unknown;  /* unknown query parameters as sent, joined by '&' */
+    struct view sms;     /* digits or external identifier, "" when none */
+    struct view profile; /* pid as sent, "" when none */
+    struct view links;   /* canonical link-format with alternate path and ct on the root link */
+    struct view unknown; /* unknown query parameters as sent, joined by '&' */
     struct flow flow;
     struct identity identity;
     int64_t registered_ms; /* Unix ms */
@@ -258,24 +323,27 @@ struct registration *registration_copy(const struct registration *r);
 void registration_id_format(uint64_t id, char out[REGISTRATION_ID_LEN + 1]);
 int registration_id_parse(struct view v, uint64_t *ret_id);
 
-/* ---- claim: who owns an endpoint ---------------------------------------------------------------------- */
+/* ---- claim: who owns an endpoint
+ * ---------------------------------------------------------------------- */
 
 /*
- * One live or tentative registration in the directory (shard/). Made by it, held by exactly one device (or
- * by a Register under way), read without a lock by the holder; given back with a release.
+ * One live or tentative registration in the directory (shard/). Made by it, held by exactly one
+ * device (or by a Register under way), read without a lock by the holder; given back with a
+ * release.
  */
 struct claim {
-    uint64_t row;           /* of the store */
-    uint64_t id;            /* registration id */
+    uint64_t row; /* of the store */
+    uint64_t id;  /* registration id */
     uint64_t generation;
     uint64_t identity_hash; /* 0: registered without a proven identity */
     uint16_t shard;         /* owner; written under the directory's lock */
     uint8_t endpoint_len;
-    bool committed;         /* visible in the directory */
-    char endpoint[];        /* NUL-terminated */
+    bool committed;  /* visible in the directory */
+    char endpoint[]; /* NUL-terminated */
 };
 
-/* ---- observation ------------------------------------------------------------------------------------ */
+/* ---- observation
+ * ------------------------------------------------------------------------------------ */
 
 /* One observation as the store keeps it. The token's first byte is the slot of the device. */
 struct observation {
@@ -288,19 +356,21 @@ struct observation {
     int64_t since_ms;
 };
 
-/* ---- blob: a large body, given away with its message -------------------------------------------------- */
+/* ---- blob: a large body, given away with its message
+ * -------------------------------------------------- */
 
 /* Bytes in memory, or in an unlinked temporary file once larger than the spool threshold. */
 struct blob {
-    uint8_t *p;    /* owned; NULL when spooled */
+    uint8_t *p; /* owned; NULL when spooled */
     uint64_t size;
-    int fd;        /* -1 when in memory; owned */
+    int fd; /* -1 when in memory; owned */
 };
 struct blob *blob_new(struct view bytes); /* copies */
 struct blob *blob_new_fd(int fd /* takes */, uint64_t size);
 void blob_free(struct blob *b);
 
-/* ---- op: a command to a device ---------------------------------------------------------------------- */
+/* ---- op: a command to a device
+ * ---------------------------------------------------------------------- */
 
 enum op_kind {
     OP_STATUS, /* snapshot of the live registration; no radio */
@@ -341,25 +411,26 @@ struct op {
     enum op_kind kind;
     char *endpoint; /* owned, NUL-terminated */
     struct path path;
-    int32_t format;          /* wanted Accept or Content-Format, FORMAT_NONE = the server chooses */
-    int8_t depth;            /* Discover: 0..3, -1 = not given */
-    struct batch *values;    /* owned: Write, Create */
-    struct blob *body;       /* owned: Write of one opaque resource from a file, instead of values */
-    char *text;              /* owned: Execute arguments, attributes "pmin=5&pmax=10" */
-    uint64_t token;          /* OBSERVE_CANCEL */
-    uint64_t deadline;       /* monotonic ms */
+    int32_t format;       /* wanted Accept or Content-Format, FORMAT_NONE = the server chooses */
+    int8_t depth;         /* Discover: 0..3, -1 = not given */
+    struct batch *values; /* owned: Write, Create */
+    struct blob *body;    /* owned: Write of one opaque resource from a file, instead of values */
+    char *text;           /* owned: Execute arguments, attributes "pmin=5&pmax=10" */
+    uint64_t token;       /* OBSERVE_CANCEL */
+    uint8_t hops;         /* times it was passed on because the device had moved */
+    uint64_t deadline;    /* monotonic ms */
     void (*done)(struct op *op);
     void *ctx;
     struct {
         int rc;            /* ERR_OK: the device answered with success; ERR_DEVICE: see coap_code */
         uint8_t coap_code; /* answer of the device, 0 when there was none */
         int32_t format;
-        struct batch *values;   /* owned; decoded body of Read and Observe */
-        struct blob *body;      /* owned; a body above the spool threshold, not decoded */
-        char *text;             /* owned; link-format of Discover; diagnostic payload of an error */
-        struct path location;   /* Create */
+        struct batch *values; /* owned; decoded body of Read and Observe */
+        struct blob *body;    /* owned; a body above the spool threshold, not decoded */
+        char *text;           /* owned; link-format of Discover; diagnostic payload of an error */
+        struct path location; /* Create */
         bool has_location;
-        struct registration *registration; /* owned; STATUS */
+        struct registration *registration;   /* owned; STATUS */
         struct op_observation *observations; /* owned array */
         size_t observation_count;
         uint32_t retransmissions;
@@ -371,7 +442,8 @@ void op_free(struct op *op);
 /* Sets rc and calls done; the op belongs to its submitter again. */
 void op_complete(struct op *op, int rc);
 
-/* ---- event: a fact --------------------------------------------------------------------------------- */
+/* ---- event: a fact
+ * --------------------------------------------------------------------------------- */
 
 enum event_type {
     EVENT_REGISTERED,
@@ -380,7 +452,7 @@ enum event_type {
     EVENT_EXPIRED,
     EVENT_REPLACED, /* a registration evicted by a newer one of the same endpoint */
     EVENT_REFUSED,
-    EVENT_MOVED,    /* the device now talks from another address */
+    EVENT_MOVED, /* the device now talks from another address */
     EVENT_NOTIFICATION,
     EVENT_SEND,
     EVENT_OBSERVATION_STARTED,
@@ -409,7 +481,8 @@ struct event *event_new(enum event_type type, struct view endpoint, int64_t time
 struct event *event_ref(struct event *e);
 void event_unref(struct event *e);
 
-/* ---- txn: a durable write --------------------------------------------------------------------------- */
+/* ---- txn: a durable write
+ * --------------------------------------------------------------------------- */
 
 enum txn_kind {
     TXN_PUT_REGISTRATION, /* insert or replace the registration of its endpoint; the old one's
@@ -417,8 +490,8 @@ enum txn_kind {
     TXN_DEL_REGISTRATION, /* by row and generation, with its observations */
     TXN_RENEW,            /* expiry and last seen of many rows, ascending row */
     TXN_PUT_OBSERVATION,
-    TXN_DEL_OBSERVATION,  /* by token */
-    TXN_PUT_MODEL,        /* object definition XML */
+    TXN_DEL_OBSERVATION, /* by token */
+    TXN_PUT_MODEL,       /* object definition XML */
     TXN_KIND_COUNT
 };
 
@@ -429,7 +502,8 @@ struct renewal {
     int64_t seen_ms;
 };
 
-/* Given away to the store; `done` runs on the writer's thread after COMMIT (or failure) and must only post. */
+/* Given away to the store; `done` runs on the writer's thread after COMMIT (or failure) and must
+ * only post. */
 struct txn {
     struct mbox_node node;
     enum txn_kind kind;
@@ -439,13 +513,13 @@ struct txn {
     struct observation observation;    /* PUT_OBSERVATION; attributes are owned by `text` */
     struct renewal *renewals;          /* owned array: RENEW */
     size_t renewal_count;
-    char *text;                        /* owned: attributes, model XML */
-    uint16_t object;                   /* PUT_MODEL */
+    char *text;      /* owned: attributes, model XML */
+    uint16_t object; /* PUT_MODEL */
     struct version version;
-    int rc;                            /* set before done */
-    void (*done)(struct txn *t);       /* NULL: freed by the store */
+    int rc;                      /* set before done */
+    void (*done)(struct txn *t); /* NULL: freed by the store */
     void *ctx;
-    uint64_t tag;                      /* the submitter's own */
+    uint64_t tag; /* the submitter's own */
 };
 struct txn *txn_new(enum txn_kind kind);
 void txn_free(struct txn *t);
