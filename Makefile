@@ -181,7 +181,7 @@ STAGES ?= build unit
 RUN_ALL = +@B='$(B)' VENV='$(VENV)' MAKE='$(MAKE)' JOBS='$(JOBS)' SEEDS='$(SEEDS)' \
 	FUZZ_SECONDS='$(FUZZ_SECONDS)' tests/run-all
 
-.PHONY: deps run check stages unit sim replay e2e storm interop lint tidy requirements bench
+.PHONY: deps run check stages unit sim replay e2e storm interop lint selftest tidy bench
 deps:
 	@contrib/deps.sh build test
 
@@ -191,7 +191,7 @@ run:
 	@exec $(DAEMON) --run-dir run $(RUN_ARGS)
 
 check: deps
-	$(RUN_ALL) build lint unit replay sim e2e interop requirements
+	$(RUN_ALL) build lint selftest unit replay sim e2e interop requirements
 
 # The stages named in STAGES, in this build directory.
 stages:
@@ -199,7 +199,7 @@ stages:
 
 unit sim replay: tests
 	$(RUN_ALL) $@
-e2e storm interop lint tidy: all
+e2e storm interop lint selftest tidy: all
 	$(RUN_ALL) $@
 
 bench: all $(BENCH)
