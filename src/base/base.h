@@ -6,8 +6,8 @@
  * random.c (seeds from the kernel). MUST NOT include another folder. libuv appears in mbox.h only.
  *
  * Conventions: functions return 0 (ERR_OK) or a negative ERR_ value; outputs come last, are named
- * ret_… and stay untouched on failure. `now` is monotonic milliseconds. What is declared `static inline`
- * here is defined in base/inline.h.
+ * ret_… and stay untouched on failure. `now` is monotonic milliseconds. What is declared `static
+ * inline` here is defined in base/inline.h.
  */
 #ifndef BASE_BASE_H
 #define BASE_BASE_H
@@ -50,6 +50,8 @@ unsigned err_http_status(int rc);
 
 /* Zeroed memory or NULL. Release with mem_free. */
 void *mem_new(size_t size) __attribute__((malloc, warn_unused_result));
+/* The same at a multiple of `align`, a power of two of at least a pointer's size. */
+void *mem_new_aligned(size_t size, size_t align) __attribute__((malloc, warn_unused_result));
 /* Like realloc; the old block stays valid on NULL. New bytes are not zeroed. */
 void *mem_resize(void *p, size_t size) __attribute__((warn_unused_result));
 /* Copy of n bytes followed by a NUL, or NULL. */
@@ -79,10 +81,11 @@ static inline bool view_eq_str(struct view a, const char *b);
 int view_cmp(struct view a, struct view b);
 /* The part from `from`, at most `n` bytes; clipped to the view. */
 struct view view_sub(struct view v, size_t from, size_t n);
-/* Splits off the part before the first `sep` and leaves the rest in *rest (VIEW_NONE with p NULL when
- * there is no more). Returns false when *rest is exhausted (p NULL). */
+/* Splits off the part before the first `sep` and leaves the rest in *rest (VIEW_NONE with p NULL
+ * when there is no more). Returns false when *rest is exhausted (p NULL). */
 bool view_split(struct view *rest, uint8_t sep, struct view *ret_part);
-/* Exact decimal text to a number; ERR_MALFORMED on empty or foreign characters, ERR_RANGE on overflow. */
+/* Exact decimal text to a number; ERR_MALFORMED on empty or foreign characters, ERR_RANGE on
+ * overflow. */
 int view_u64(struct view v, uint64_t max, uint64_t *ret_number);
 int view_i64(struct view v, int64_t *ret_number);
 /* Plain or exponent decimal; refuses inf, nan, hex. Locale independent. */
@@ -198,8 +201,8 @@ uint64_t hash_bytes(const struct hash_key *key, struct view v);
 uint64_t hash_u64(const struct hash_key *key, uint64_t v);
 
 /*
- * Pointer table, open addressing, grown incrementally (no insert moves more than a bounded number of
- * entries), below 20 bytes per entry on average. The caller hashes and compares.
+ * Pointer table, open addressing, grown incrementally (no insert moves more than a bounded number
+ * of entries), below 20 bytes per entry on average. The caller hashes and compares.
  */
 struct table;
 typedef bool (*table_eq_fn)(const void *item, const void *key);
@@ -212,7 +215,8 @@ void *table_get(const struct table *t, uint64_t hash, table_eq_fn eq, const void
 int table_put(struct table *t, uint64_t hash, void *item);
 /* Removes exactly this item; false when it is not there. */
 bool table_del(struct table *t, uint64_t hash, const void *item);
-/* Walk: start with *pos = 0, until NULL. Removing the item just returned is allowed, adding is not. */
+/* Walk: start with *pos = 0, until NULL. Removing the item just returned is allowed, adding is not.
+ */
 void *table_next(const struct table *t, size_t *pos);
 /* Bytes the table itself occupies. */
 size_t table_bytes(const struct table *t);
@@ -224,8 +228,9 @@ struct list {
 };
 static inline void list_init(struct list *head);
 static inline bool list_empty(const struct list *head);
-static inline bool list_linked(const struct list *node); /* a zeroed or removed node is not linked */
-static inline void list_push(struct list *head, struct list *node);       /* at the end */
+static inline bool
+list_linked(const struct list *node); /* a zeroed or removed node is not linked */
+static inline void list_push(struct list *head, struct list *node); /* at the end */
 static inline void list_push_front(struct list *head, struct list *node);
 static inline void list_del(struct list *node); /* no-op on an unlinked node; leaves it zeroed */
 static inline struct list *list_pop(struct list *head); /* first or NULL */
@@ -234,7 +239,8 @@ static inline struct list *list_pop(struct list *head); /* first or NULL */
 #define list_each_safe(head, it, tmp)                                                              \
     for (struct list *it = (head)->next, *tmp = it->next; it != (head); it = tmp, tmp = it->next)
 
-/* Link of a message that crosses threads through a mailbox (mbox.h); embedded by the message types. */
+/* Link of a message that crosses threads through a mailbox (mbox.h); embedded by the message types.
+ */
 struct mbox_node {
     struct mbox_node *next;
 };
@@ -248,8 +254,8 @@ struct timer {
     uint64_t due;        /* monotonic ms */
 };
 struct timer_wheel;
-/* The wheel calls `fire` for each timer that is due; the timer is idle by then and may be restarted,
- * and any other timer may be started or stopped from inside. */
+/* The wheel calls `fire` for each timer that is due; the timer is idle by then and may be
+ * restarted, and any other timer may be started or stopped from inside. */
 typedef void (*timer_fire_fn)(void *ctx, struct timer *t, uint64_t now);
 struct timer_wheel *timer_wheel_new(uint64_t now, timer_fire_fn fire, void *ctx);
 void timer_wheel_free(struct timer_wheel *w);
@@ -257,13 +263,15 @@ void timer_wheel_free(struct timer_wheel *w);
 void timer_start(struct timer_wheel *w, struct timer *t, uint64_t due);
 void timer_stop(struct timer_wheel *w, struct timer *t);
 static inline bool timer_active(const struct timer *t);
-/* Fires all that is due at `now`, at most `budget` timers (0 = no bound); returns how many fired. */
+/* Fires all that is due at `now`, at most `budget` timers (0 = no bound); returns how many fired.
+ */
 size_t timer_wheel_run(struct timer_wheel *w, uint64_t now, size_t budget);
 /* Lower bound of the next due time (never later than the true one); UINT64_MAX when empty. */
 uint64_t timer_wheel_next(const struct timer_wheel *w);
 size_t timer_wheel_size(const struct timer_wheel *w);
 
-/* ---- addr: addresses and flows ----------------------------------------------------------------- */
+/* ---- addr: addresses and flows -----------------------------------------------------------------
+ */
 
 /* 20 bytes. IPv4 is stored v4-mapped (::ffff:a.b.c.d), so that one comparison serves both. */
 struct addr {
@@ -277,19 +285,21 @@ bool addr_is_v4(const struct addr *a);
 bool addr_is_loopback(const struct addr *a);
 bool addr_is_any(const struct addr *a);
 int addr_from_sockaddr(const struct sockaddr *sa, struct addr *ret_addr);
-/* Fills a sockaddr_storage-sized buffer; v4-mapped becomes AF_INET unless `as_v6`. Returns the length. */
+/* Fills a sockaddr_storage-sized buffer; v4-mapped becomes AF_INET unless `as_v6`. Returns the
+ * length. */
 unsigned addr_to_sockaddr(const struct addr *a, bool as_v6, void *out);
 #define ADDR_TEXT_MAX 72
 /* "192.0.2.1:5683", "[2001:db8::1]:5683" */
 void addr_format(const struct addr *a, char out[ADDR_TEXT_MAX]);
 /* Numeric host and port, IPv6 in brackets; ERR_MALFORMED otherwise. */
 int addr_parse(struct view v, struct addr *ret_addr);
-/* Hash of the IP only, keyed by nothing, cheap enough for a classic BPF program to repeat: the sum of
- * the four 32-bit words of the v6 form, folded (x ^ x >> 16). Steers datagrams to shards. */
+/* Hash of the IP only, keyed by nothing, cheap enough for a classic BPF program to repeat: the sum
+ * of the four 32-bit words of the v6 form, folded (x ^ x >> 16). Steers datagrams to shards. */
 uint32_t addr_steer(const struct addr *a);
 uint64_t addr_hash(const struct hash_key *key, const struct addr *a);
 
-/* ---- clock, random ------------------------------------------------------------------------------ */
+/* ---- clock, random ------------------------------------------------------------------------------
+ */
 
 uint64_t clock_mono_ms(void);
 uint64_t clock_mono_ns(void);
@@ -307,7 +317,8 @@ uint64_t random_u64(struct random *r);
 uint64_t random_below(struct random *r, uint64_t bound); /* bound > 0 */
 void random_bytes(struct random *r, void *out, size_t n);
 
-/* ---- counter: per-thread counters, summed on reading (counter.def) ------------------------------- */
+/* ---- counter: per-thread counters, summed on reading (counter.def)
+ * ------------------------------- */
 
 enum counter {
 #define COUNTER(name, help) COUNTER_##name,
@@ -324,7 +335,8 @@ static inline uint64_t counter_get(const struct counters *c, enum counter which)
 const char *counter_name(enum counter which);
 const char *counter_help(enum counter which);
 
-/* ---- log: structured lines, text or JSON ----------------------------------------------------------- */
+/* ---- log: structured lines, text or JSON
+ * ----------------------------------------------------------- */
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
@@ -352,8 +364,8 @@ bool log_enabled(enum log_level level);
 /* Lines a second that one call site may write (50 unless set); 0 = no bound. Thread safe. */
 void log_rate(unsigned lines);
 /* At most `log_rate` lines a second from one call site; what is suppressed is counted and said once
- * with the next line of that site. Control characters and quotes are escaped; a value past 1 KiB and a
- * line past 4 KiB are cut and end in "...". `site` NULL: no bound. */
+ * with the next line of that site. Control characters and quotes are escaped; a value past 1 KiB
+ * and a line past 4 KiB are cut and end in "...". `site` NULL: no bound. */
 struct log_site {
     _Atomic uint64_t window_ms;
     _Atomic uint32_t in_window;

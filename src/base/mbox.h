@@ -1,8 +1,8 @@
 /*
  * mbox: a bounded mailbox onto a libuv loop. Any thread posts, the loop's thread receives.
  *
- * Messages carry their own link (no allocation on post). One wake-up per burst: the loop is woken only
- * when the mailbox was empty, and receives the whole list at once, in order per sender.
+ * Messages carry their own link (no allocation on post). One wake-up per burst: the loop is woken
+ * only when the mailbox was empty, and receives the whole list at once, in order per sender.
  */
 #ifndef BASE_MBOX_H
 #define BASE_MBOX_H
@@ -24,7 +24,8 @@ int mbox_post(struct mbox *m, struct mbox_node *node);
 /* For messages that must not be lost (completions): ignores the limit. */
 int mbox_post_always(struct mbox *m, struct mbox_node *node);
 size_t mbox_depth(const struct mbox *m);
-/* Refuses further posts and hands what waits to fn; the handle closes with the loop. Loop's thread. */
+/* Refuses further posts and hands what waits to fn; the handle closes with the loop. Loop's thread.
+ */
 void mbox_close(struct mbox *m);
 /* After the loop has ended. */
 void mbox_free(struct mbox *m);
