@@ -26,7 +26,7 @@ test   libcmocka-dev
 test   python3
 test   python3-venv
 test   libcoap3-bin|libcoap-bin
-test   default-jre-headless|openjdk-17-jre-headless|openjdk-21-jre-headless
+test   default-jdk-headless|openjdk-17-jdk-headless|openjdk-21-jdk-headless
 test   maven
 test   clang
 test   llvm
