@@ -20,7 +20,7 @@
 #include <string.h>
 #include <sys/types.h>
 
-/* ---- err: the one error table (err.def) ------------------------------------------------- */
+/* ---- err: the one error table (err.def) ----------------------------------------------------- */
 
 enum err_number {
     ERR_N_OK = 0,
@@ -46,7 +46,7 @@ uint8_t err_coap_code(int rc);
 /* The HTTP status that tells an operator of it. 200 for ERR_OK. */
 unsigned err_http_status(int rc);
 
-/* ---- mem: the only allocator ------------------------------------------------------------ */
+/* ---- mem: the only allocator ---------------------------------------------------------------- */
 
 /* Zeroed memory or NULL. Release with mem_free. */
 void *mem_new(size_t size) __attribute__((malloc, warn_unused_result));
@@ -61,7 +61,7 @@ void mem_free(void *p);
 #define mem_container(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 #define mem_count(array) (sizeof(array) / sizeof((array)[0]))
 
-/* ---- view: borrowed bytes --------------------------------------------------------------- */
+/* ---- view: borrowed bytes ------------------------------------------------------------------- */
 
 /* Borrowed: dies with the callback that handed it over, unless the owner says otherwise. */
 struct view {
@@ -95,7 +95,7 @@ int view_utf8(struct view v);
 /* Bytes (1 to 4) of the UTF-8 character that v starts with; 0 when there is no valid one. */
 size_t view_utf8_char(struct view v);
 
-/* ---- arena: per-datagram memory ---------------------------------------------------------- */
+/* ---- arena: per-datagram memory ------------------------------------------------------------- */
 
 /* Bump allocator reset after each datagram; blocks are kept for reuse. ASan poisons on reset. */
 struct arena;
@@ -111,7 +111,7 @@ size_t arena_used(const struct arena *a);
 /* Copies into the arena; ret.p NULL at the limit. */
 struct view arena_copy(struct arena *a, struct view v);
 
-/* ---- buf: growable bytes with a maximum -------------------------------------------------- */
+/* ---- buf: growable bytes with a maximum ----------------------------------------------------- */
 
 /* Sticky: after the first failure rc is set and appends do nothing. Embedded; _fini frees. */
 struct buf {
@@ -136,7 +136,7 @@ const char *buf_cstr(struct buf *b);
 /* The content, also what was appended before a failure; p is never NULL. */
 struct view buf_view(const struct buf *b);
 
-/* ---- rd, wr: sticky-error cursors over fixed memory --------------------------------------- */
+/* ---- rd, wr: sticky-error cursors over fixed memory ----------------------------------------- */
 
 struct rd {
     const uint8_t *p;
@@ -176,7 +176,7 @@ static inline void wr_u64(struct wr *w, uint64_t v);
 static inline void wr_bytes(struct wr *w, struct view v);
 struct view wr_view(const struct wr *w);
 
-/* ---- text: encodings ---------------------------------------------------------------------- */
+/* ---- text: encodings ------------------------------------------------------------------------ */
 
 /* Lower-case hex; out holds 2 n + 1 bytes. */
 void text_hex(const void *p, size_t n, char *out);
@@ -191,7 +191,7 @@ int text_untime(struct view v, int64_t *ret_unix_ms);
 /* Shortest decimal that reads back as the same double, always with '.' or exponent-free digits. */
 void text_double(double v, char out[32]);
 
-/* ---- hash: keyed hashing and tables -------------------------------------------------------- */
+/* ---- hash: keyed hashing and tables --------------------------------------------------------- */
 
 /* SipHash-2-4. The key is drawn at start so that peers cannot aim at one bucket. */
 struct hash_key {
@@ -215,8 +215,7 @@ void *table_get(const struct table *t, uint64_t hash, table_eq_fn eq, const void
 int table_put(struct table *t, uint64_t hash, void *item);
 /* Removes exactly this item; false when it is not there. */
 bool table_del(struct table *t, uint64_t hash, const void *item);
-/* Walk: start with *pos = 0, until NULL. Removing the item just returned is allowed, adding is not.
- */
+/* Walk: start with *pos = 0, until NULL. Removing the item just returned is allowed, adding not. */
 void *table_next(const struct table *t, size_t *pos);
 /* Bytes the table itself occupies. */
 size_t table_bytes(const struct table *t);
@@ -228,24 +227,26 @@ struct list {
 };
 static inline void list_init(struct list *head);
 static inline bool list_empty(const struct list *head);
-static inline bool
-list_linked(const struct list *node); /* a zeroed or removed node is not linked */
-static inline void list_push(struct list *head, struct list *node); /* at the end */
+/* A zeroed or removed node is not linked. */
+static inline bool list_linked(const struct list *node);
+/* At the end. */
+static inline void list_push(struct list *head, struct list *node);
 static inline void list_push_front(struct list *head, struct list *node);
-static inline void list_del(struct list *node); /* no-op on an unlinked node; leaves it zeroed */
-static inline struct list *list_pop(struct list *head); /* first or NULL */
+/* No-op on an unlinked node; leaves it zeroed. */
+static inline void list_del(struct list *node);
+/* First or NULL. */
+static inline struct list *list_pop(struct list *head);
 #define list_item(node, type, member) mem_container(node, type, member)
 #define list_each(head, it) for (struct list *it = (head)->next; it != (head); it = it->next)
 #define list_each_safe(head, it, tmp)                                                              \
     for (struct list *it = (head)->next, *tmp = it->next; it != (head); it = tmp, tmp = it->next)
 
-/* Link of a message that crosses threads through a mailbox (mbox.h); embedded by the message types.
- */
+/* Link of a message that crosses threads through a mailbox (mbox.h); embedded by the messages. */
 struct mbox_node {
     struct mbox_node *next;
 };
 
-/* ---- timer: hierarchical wheel --------------------------------------------------------------- */
+/* ---- timer: hierarchical wheel -------------------------------------------------------------- */
 
 /* 24 bytes, embedded in what it times; a zeroed timer is idle. O(1) start, stop and expiry. */
 struct timer {
@@ -263,15 +264,15 @@ void timer_wheel_free(struct timer_wheel *w);
 void timer_start(struct timer_wheel *w, struct timer *t, uint64_t due);
 void timer_stop(struct timer_wheel *w, struct timer *t);
 static inline bool timer_active(const struct timer *t);
-/* Fires all that is due at `now`, at most `budget` timers (0 = no bound); returns how many fired.
- */
+/* Fires all that is due at `now`, at most `budget` timers (0 = no bound); returns how many fired. A
+ * bounded run may also stop between, when very many timers move to a finer level at once: call
+ * again as soon as timer_wheel_next says. */
 size_t timer_wheel_run(struct timer_wheel *w, uint64_t now, size_t budget);
 /* Lower bound of the next due time (never later than the true one); UINT64_MAX when empty. */
 uint64_t timer_wheel_next(const struct timer_wheel *w);
 size_t timer_wheel_size(const struct timer_wheel *w);
 
-/* ---- addr: addresses and flows -----------------------------------------------------------------
- */
+/* ---- addr: addresses and flows -------------------------------------------------------------- */
 
 /* 20 bytes. IPv4 is stored v4-mapped (::ffff:a.b.c.d), so that one comparison serves both. */
 struct addr {
@@ -298,8 +299,7 @@ int addr_parse(struct view v, struct addr *ret_addr);
 uint32_t addr_steer(const struct addr *a);
 uint64_t addr_hash(const struct hash_key *key, const struct addr *a);
 
-/* ---- clock, random ------------------------------------------------------------------------------
- */
+/* ---- clock, random -------------------------------------------------------------------------- */
 
 uint64_t clock_mono_ms(void);
 uint64_t clock_mono_ns(void);
@@ -317,8 +317,7 @@ uint64_t random_u64(struct random *r);
 uint64_t random_below(struct random *r, uint64_t bound); /* bound > 0 */
 void random_bytes(struct random *r, void *out, size_t n);
 
-/* ---- counter: per-thread counters, summed on reading (counter.def)
- * ------------------------------- */
+/* ---- counter: per-thread counters, summed on reading (counter.def) -------------------------- */
 
 enum counter {
 #define COUNTER(name, help) COUNTER_##name,
@@ -335,8 +334,7 @@ static inline uint64_t counter_get(const struct counters *c, enum counter which)
 const char *counter_name(enum counter which);
 const char *counter_help(enum counter which);
 
-/* ---- log: structured lines, text or JSON
- * ----------------------------------------------------------- */
+/* ---- log: structured lines, text or JSON ---------------------------------------------------- */
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 

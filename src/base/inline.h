@@ -9,7 +9,7 @@
 
 #include <endian.h>
 
-/* ---- view ------------------------------------------------------------------------------- */
+/* ---- view ----------------------------------------------------------------------------------- */
 
 static inline struct view view_of(const void *p, size_t n)
 {
@@ -31,7 +31,7 @@ static inline bool view_eq_str(struct view a, const char *b)
     return view_eq(a, view_str(b));
 }
 
-/* ---- rd: a failure moves p to the end, so that one comparison guards each read ------------- */
+/* ---- rd: a failure moves p to the end, so that one comparison guards each read -------------- */
 
 static inline bool rd_end(const struct rd *r)
 {
@@ -176,7 +176,7 @@ static inline void wr_bytes(struct wr *w, struct view v)
         memcpy(p, v.p, v.n);
 }
 
-/* ---- list -------------------------------------------------------------------------------- */
+/* ---- list ----------------------------------------------------------------------------------- */
 
 static inline void list_init(struct list *head)
 {
@@ -227,7 +227,7 @@ static inline struct list *list_pop(struct list *head)
     return first;
 }
 
-/* ---- timer ------------------------------------------------------------------------------- */
+/* ---- timer ---------------------------------------------------------------------------------- */
 
 static inline bool timer_active(const struct timer *t)
 {
