@@ -26,6 +26,7 @@ struct udp_group_config {
     uint16_t shards;
     int receive_buffer; /* SO_RCVBUF asked for, bytes; 0 = leave */
     int send_buffer;
+    bool steer; /* attach the steering filter; false: user space hands over what the kernel scatters */
 };
 
 /* On failure *ret_failed tells which address (ERR_EXISTS: port in use, ERR_FORBIDDEN, ERR_IO). */
@@ -48,13 +49,15 @@ struct udp;
 struct udp_callbacks {
     /* One datagram; borrowed. */
     void (*datagram)(void *ctx, const struct flow *flow, struct view bytes);
-    /* The kernel reported the peer unreachable (ICMP). */
+    /* The kernel has no way to this peer (no route, no address); ICMP errors are not listened to, because
+     * sleeping devices behind NAT cause them all the time. */
     void (*unreachable)(void *ctx, const struct addr *peer);
     /* After a burst of datagrams. */
     void (*burst_end)(void *ctx);
 };
 
-/* Starts reading at once. On the loop's thread. */
+/* Starts reading at once. On the loop's thread. *ret_udp is set (or NULL) on failure too: its handles end with
+ * the loop, then udp_free. */
 int udp_start(struct udp_group *g, uint16_t shard, uv_loop_t *loop, const struct udp_callbacks *cb, void *ctx,
               struct counters *counters, struct udp **ret_udp);
 /* Queues a datagram; leaves with the next flush, or at once when the batch is full. */

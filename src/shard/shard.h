@@ -113,7 +113,8 @@ struct core_stats {
     struct engine_stats engine;
 };
 void core_stats(const struct core *c, struct core_stats *ret_stats);
-const struct counters *core_counters(const struct core *c);
+/* Its thread adds, anyone reads. */
+struct counters *core_counters(struct core *c);
 
 /* ---- shards: the running set --------------------------------------------------------------------------- */
 
@@ -129,8 +130,9 @@ struct shards;
 int shards_new(const struct shards_config *cfg, struct udp_group *group, struct store *store,
                struct directory *dir, struct models *models,
                void (*event)(void *ctx, struct event *e /* takes */), void *ctx, struct shards **ret_shards);
-/* Reads every registration and observation of the database into the cores (blocking; before start). */
-int shards_load(struct shards *s, const char *database, uint64_t *ret_registrations);
+/* Reads every registration and observation of the database into the cores (blocking; before start).
+ * `outage_ms`: how long the server was away; deadlines are shifted by it. */
+int shards_load(struct shards *s, const char *database, int64_t outage_ms, uint64_t *ret_registrations);
 /* Starts the threads; returns when all of them listen. */
 int shards_start(struct shards *s);
 /* Stops reading, ends operations with ERR_STOPPING, flushes renewals, joins the threads. */
