@@ -116,7 +116,8 @@ static void on_readable(uv_poll_t *handle, int status, int events)
 
 /* ---- send ---- */
 
-static void set_source(struct msghdr *h, struct slot *slot, const struct sock *s, const struct addr *local)
+static void set_source(struct msghdr *h, struct slot *slot, const struct sock *s,
+                       const struct addr *local)
 {
     struct cmsghdr *c;
 
@@ -170,7 +171,8 @@ static void flush_sock(struct sock *s)
         }
         if (errno == EINTR)
             continue;
-        /* The first of the rest was refused. CoAP sends it again; a full buffer must not block a shard. */
+        /* The first of the rest was refused. CoAP sends it again; a full buffer must not block a
+         * shard. */
         counter_add(u->counters, COUNTER_datagrams_send_failed, 1);
         if (no_way_to_peer(errno))
             lost[lost_count++] = s->out_peer[done];
@@ -214,7 +216,8 @@ void udp_flush(struct udp *u)
 
 /* ---- life ---- */
 
-static int start_sock(struct udp *u, struct udp_group *g, uint16_t shard, size_t listener, uv_loop_t *loop)
+static int start_sock(struct udp *u, struct udp_group *g, uint16_t shard, size_t listener,
+                      uv_loop_t *loop)
 {
     struct sock *s = mem_new(sizeof(*s));
 
@@ -234,8 +237,8 @@ static int start_sock(struct udp *u, struct udp_group *g, uint16_t shard, size_t
     return uv_poll_start(&s->poll, UV_READABLE, on_readable) < 0 ? ERR_IO : ERR_OK;
 }
 
-int udp_start(struct udp_group *g, uint16_t shard, uv_loop_t *loop, const struct udp_callbacks *cb, void *ctx,
-              struct counters *counters, struct udp **ret_udp)
+int udp_start(struct udp_group *g, uint16_t shard, uv_loop_t *loop, const struct udp_callbacks *cb,
+              void *ctx, struct counters *counters, struct udp **ret_udp)
 {
     struct udp *u = mem_new(sizeof(*u));
     int rc = ERR_OK;

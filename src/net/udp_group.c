@@ -7,9 +7,9 @@
 #include <unistd.h>
 
 /*
- * The filter repeats addr_steer() in classic BPF: the four words of the source address in IPv6 form are
- * added, the sum is folded, and the remainder by the number of shards is the index of the socket. Classic
- * BPF needs no privilege; SKF_NET_OFF reaches back to the IP header.
+ * The filter repeats addr_steer() in classic BPF: the four words of the source address in IPv6 form
+ * are added, the sum is folded, and the remainder by the number of shards is the index of the
+ * socket. Classic BPF needs no privilege; SKF_NET_OFF reaches back to the IP header.
  */
 #define LOAD_NET(offset) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(SKF_NET_OFF + (offset)))
 #define ADD_NET(offset)                                                                            \
@@ -33,8 +33,9 @@ static bool attach_filter(int fd, bool v4, uint16_t shards)
     struct sock_filter four[] = {LOAD_NET(IPV4_SOURCE),
                                  BPF_STMT(BPF_ALU | BPF_ADD | BPF_K, IPV4_MAPPED),
                                  FOLD_AND_RETURN(shards)};
-    struct sock_filter six[] = {LOAD_NET(IPV6_SOURCE), ADD_NET(IPV6_SOURCE + 4), ADD_NET(IPV6_SOURCE + 8),
-                                ADD_NET(IPV6_SOURCE + 12), FOLD_AND_RETURN(shards)};
+    struct sock_filter six[] = {LOAD_NET(IPV6_SOURCE), ADD_NET(IPV6_SOURCE + 4),
+                                ADD_NET(IPV6_SOURCE + 8), ADD_NET(IPV6_SOURCE + 12),
+                                FOLD_AND_RETURN(shards)};
     struct sock_fprog prog = {.len = (unsigned short)(v4 ? mem_count(four) : mem_count(six)),
                               .filter = v4 ? four : six};
 
@@ -61,12 +62,13 @@ static int rc_of_errno(int number)
 
 static void set_buffers(int fd, const struct udp_group_config *cfg)
 {
-    /* Best effort: the force variants need CAP_NET_ADMIN, the plain ones are clipped by the host. */
+    /* Best effort: the force variants need CAP_NET_ADMIN, the plain ones are clipped by the host.
+     */
     if (cfg->receive_buffer > 0 && setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &cfg->receive_buffer,
                                               sizeof(cfg->receive_buffer)) < 0)
         setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &cfg->receive_buffer, sizeof(cfg->receive_buffer));
-    if (cfg->send_buffer > 0 && setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &cfg->send_buffer,
-                                           sizeof(cfg->send_buffer)) < 0)
+    if (cfg->send_buffer > 0 &&
+        setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &cfg->send_buffer, sizeof(cfg->send_buffer)) < 0)
         setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &cfg->send_buffer, sizeof(cfg->send_buffer));
 }
 
@@ -107,8 +109,8 @@ fail:
     return rc;
 }
 
-/* SO_REUSEPORT lets any process of our user share the port, so a second server would silently take half of the
- * datagrams: try the port once without it. */
+/* SO_REUSEPORT lets any process of our user share the port, so a second server would silently take
+ * half of the datagrams: try the port once without it. */
 static int probe_port(const struct addr *address)
 {
     struct sockaddr_storage sa;
@@ -138,7 +140,8 @@ static int open_listener(const struct udp_group_config *cfg, struct udp_group *g
     return rc;
 }
 
-int udp_group_open(const struct udp_group_config *cfg, struct udp_group **ret_group, size_t *ret_failed)
+int udp_group_open(const struct udp_group_config *cfg, struct udp_group **ret_group,
+                   size_t *ret_failed)
 {
     struct udp_group *g = mem_new(sizeof(*g));
     size_t sockets = cfg->listen_count * cfg->shards;
@@ -165,7 +168,8 @@ int udp_group_open(const struct udp_group_config *cfg, struct udp_group **ret_gr
         rc = open_listener(cfg, g, l);
         if (rc < 0)
             goto fail;
-        if (cfg->steer && !attach_filter(g->fds[l * g->shards], addr_is_v4(&g->address[l]), g->shards))
+        if (cfg->steer &&
+            !attach_filter(g->fds[l * g->shards], addr_is_v4(&g->address[l]), g->shards))
             g->steered = false;
     }
     if (sockets > 0)

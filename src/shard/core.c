@@ -1,12 +1,14 @@
 #include "shard/shard.h"
 
 /*
- * The composition root of one shard: engine, domain, directory and the way out. No thread, socket or clock;
- * whoever owns a core feeds it one call at a time.
+ * The composition root of one shard: engine, domain, directory and the way out. No thread, socket
+ * or clock; whoever owns a core feeds it one call at a time.
  */
 
-#define EXPIRY_BUDGET 2000 /* devices expired by one core_run, so that mass expiry leaves air to breathe */
-#define OP_HOPS_MAX 8      /* an operation that chases a moving device gives up after this many shards */
+#define EXPIRY_BUDGET                                                                              \
+    2000 /* devices expired by one core_run, so that mass expiry leaves air to breathe */
+#define OP_HOPS_MAX 8 /* an operation that chases a moving device gives up after this many shards  \
+                       */
 
 struct core {
     struct core_config cfg;
@@ -14,7 +16,7 @@ struct core {
     void *ctx;
     struct directory *dir;
     struct random random;
-    struct counters counters;
+    struct counters *counters;
     struct engine *engine;
     struct domain *domain;
     uint64_t now; /* of the call being served: callbacks without a time of their own use it */
@@ -56,7 +58,8 @@ static int on_spool_append(void *ctx, uint64_t cookie, struct blob **spool, stru
     return c->out.spool_append(c->ctx, cookie, spool, bytes);
 }
 
-static int on_blob_read(void *ctx, uint64_t cookie, const struct blob *blob, uint64_t offset, size_t n)
+static int on_blob_read(void *ctx, uint64_t cookie, const struct blob *blob, uint64_t offset,
+                        size_t n)
 {
     struct core *c = ctx;
 
@@ -65,12 +68,13 @@ static int on_blob_read(void *ctx, uint64_t cookie, const struct blob *blob, uin
 
 /* ---- what the domain asks for ---- */
 
-static int on_claim(void *ctx, struct view endpoint, uint64_t identity, bool keep, const struct claim *except,
-                    struct claim **ret_claim)
+static int on_claim(void *ctx, struct view endpoint, uint64_t identity, bool keep,
+                    const struct claim *except, struct claim **ret_claim)
 {
     struct core *c = ctx;
 
-    return directory_claim(c->dir, c->cfg.shard, endpoint, identity, keep, except, &c->random, ret_claim);
+    return directory_claim(c->dir, c->cfg.shard, endpoint, identity, keep, except, &c->random,
+                           ret_claim);
 }
 
 static int post_move(struct core *c, uint16_t to, struct move move)
@@ -137,7 +141,8 @@ static void on_identity(void *ctx, const struct flow *flow, struct identity *ret
 
 /* A proven identity may use the endpoint name that equals it; an unproven one may use any
  * (LwM2M Core 6.2.1, spec of the Endpoint Client Name). */
-static int on_authorize(void *ctx, const struct identity *id, struct view endpoint, struct view *ret_endpoint)
+static int on_authorize(void *ctx, const struct identity *id, struct view endpoint,
+                        struct view *ret_endpoint)
 {
     (void)ctx;
     if (endpoint.n == 0) {
@@ -157,7 +162,7 @@ static int on_txn(void *ctx, struct txn *t)
     struct core *c = ctx;
     int rc = c->out.txn(c->ctx, t);
 
-    counter_add(&c->counters, rc < 0 ? COUNTER_txns_dropped : COUNTER_txns_submitted, 1);
+    counter_add(c->counters, rc < 0 ? COUNTER_txns_dropped : COUNTER_txns_submitted, 1);
     return rc;
 }
 
@@ -165,7 +170,7 @@ static void on_event(void *ctx, struct event *e)
 {
     struct core *c = ctx;
 
-    counter_add(&c->counters, COUNTER_events_emitted, 1);
+    counter_add(c->counters, COUNTER_events_emitted, 1);
     c->out.event(c->ctx, e);
 }
 
@@ -218,15 +223,16 @@ struct core *core_new(const struct core_config *cfg, const struct core_out *out,
     c->cfg = *cfg;
     c->cfg.domain.shard = cfg->shard;
     c->cfg.domain.shards = cfg->shards;
+    c->counters = cfg->counters;
     c->out = *out;
     c->ctx = ctx;
     c->dir = dir;
     c->now = now;
     random_init(&c->random, cfg->seed[0], cfg->seed[1]);
-    c->engine = engine_new(&c->cfg.engine, &engine_ops, c, &c->random, &c->counters, now);
+    c->engine = engine_new(&c->cfg.engine, &engine_ops, c, &c->random, c->counters, now);
     if (c->engine)
-        c->domain = domain_new(&c->cfg.domain, &domain_ops, c, c->engine, models, &c->random, &c->counters,
-                               &c->cfg.key, now, wall_ms);
+        c->domain = domain_new(&c->cfg.domain, &domain_ops, c, c->engine, models, &c->random,
+                               c->counters, &c->cfg.key, now, wall_ms);
     if (!c->domain) {
         engine_free(c->engine);
         mem_free(c);
@@ -250,7 +256,7 @@ void core_free(struct core *c, uint64_t now)
 void core_input(struct core *c, const struct flow *flow, struct view datagram, uint64_t now)
 {
     c->now = now;
-    counter_add(&c->counters, COUNTER_datagrams_received, 1);
+    counter_add(c->counters, COUNTER_datagrams_received, 1);
     engine_input(c->engine, flow, datagram, now);
 }
 
@@ -270,20 +276,18 @@ void core_txn_done(struct core *c, struct txn *t, uint64_t now)
 {
     c->now = now;
     if (t->rc < 0)
-        counter_add(&c->counters, COUNTER_txns_failed, 1);
+        counter_add(c->counters, COUNTER_txns_failed, 1);
     domain_txn_done(c->domain, t, now);
 }
 
 static void move_wanted(struct core *c, const struct move *m)
 {
     struct device *dev = domain_give(c->domain, m->id, c->now);
-    struct move back = {.kind = dev ? MOVE_GIVEN : MOVE_DENIED,
-                        .id = m->id,
-                        .device = dev,
-                        .pending = m->pending};
+    struct move back = {
+        .kind = dev ? MOVE_GIVEN : MOVE_DENIED, .id = m->id, .device = dev, .pending = m->pending};
 
     if (dev)
-        counter_add(&c->counters, COUNTER_moves_out, 1);
+        counter_add(c->counters, COUNTER_moves_out, 1);
     if (post_move(c, m->from, back) < 0 && dev)
         domain_take(c->domain, dev, c->now);
 }
@@ -292,7 +296,7 @@ static void move_given(struct core *c, const struct move *m)
 {
     const struct claim *claim = domain_device_claim(m->device);
 
-    counter_add(&c->counters, COUNTER_moves_in, 1);
+    counter_add(c->counters, COUNTER_moves_in, 1);
     directory_set_shard(c->dir, claim, c->cfg.shard);
     if (domain_take(c->domain, m->device, c->now) < 0) {
         engine_drop(c->engine, m->pending);
@@ -378,9 +382,4 @@ void core_stats(const struct core *c, struct core_stats *ret_stats)
 {
     domain_stats(c->domain, &ret_stats->domain);
     engine_stats(c->engine, &ret_stats->engine);
-}
-
-struct counters *core_counters(struct core *c)
-{
-    return &c->counters;
 }

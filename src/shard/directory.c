@@ -4,8 +4,9 @@
 #include <pthread.h>
 
 /*
- * Two striped tables over the same claims: by endpoint and by registration id. A claim is in both from its
- * commit until its release or until a newer one displaces it. Lock order: endpoint stripe, then id stripe.
+ * Two striped tables over the same claims: by endpoint and by registration id. A claim is in both
+ * from its commit until its release or until a newer one displaces it. Lock order: endpoint stripe,
+ * then id stripe.
  */
 
 #define STRIPES 64
@@ -159,7 +160,8 @@ static struct claim *claim_alloc(struct view endpoint, uint16_t shard, uint64_t 
     return c;
 }
 
-/* A slot that leads to this shard: the high byte of every id minted for the device (architecture D7). */
+/* A slot that leads to this shard: the high byte of every id minted for the device (architecture
+ * D7). */
 static uint64_t mint_id(struct directory *dir, uint16_t shard, struct random *random)
 {
     uint16_t owner;
@@ -174,8 +176,9 @@ static uint64_t mint_id(struct directory *dir, uint16_t shard, struct random *ra
     return id;
 }
 
-int directory_claim(struct directory *dir, uint16_t shard, struct view endpoint, uint64_t identity_hash,
-                    bool keep, const struct claim *except, struct random *random, struct claim **ret_claim)
+int directory_claim(struct directory *dir, uint16_t shard, struct view endpoint,
+                    uint64_t identity_hash, bool keep, const struct claim *except,
+                    struct random *random, struct claim **ret_claim)
 {
     struct directory_entry old;
     struct claim *c;
@@ -205,7 +208,8 @@ static int put_id(struct directory *dir, struct claim *c)
     int rc;
 
     pthread_mutex_lock(&s->lock);
-    rc = table_get(s->claims, hash, id_matches, &c->id) ? ERR_EXISTS : table_put(s->claims, hash, c);
+    rc =
+        table_get(s->claims, hash, id_matches, &c->id) ? ERR_EXISTS : table_put(s->claims, hash, c);
     pthread_mutex_unlock(&s->lock);
     return rc;
 }
@@ -220,7 +224,8 @@ static void del_id(struct directory *dir, const struct claim *c)
     pthread_mutex_unlock(&s->lock);
 }
 
-/* Under the lock of the endpoint's stripe: c becomes the committed claim, `old` (may be NULL) leaves. */
+/* Under the lock of the endpoint's stripe: c becomes the committed claim, `old` (may be NULL)
+ * leaves. */
 static int replace_locked(struct directory *dir, struct stripe *s, uint64_t hash, struct claim *old,
                           struct claim *c)
 {

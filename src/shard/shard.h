@@ -1,9 +1,10 @@
 /*
  * shard: the parts of a server put together, N times.
  *
- * core.c is the composition root of one shard without threads, sockets, libuv or a clock: the simulation
- * runs exactly this. thread.c gives a core its loop, sockets and mailboxes. directory.c says who owns what.
- * MUST keep everything of a device on one shard at a time. MUST NOT call SQLite or block.
+ * core.c is the composition root of one shard without threads, sockets, libuv or a clock: the
+ * simulation runs exactly this. thread.c gives a core its loop, sockets and mailboxes. directory.c
+ * says who owns what. MUST keep everything of a device on one shard at a time. MUST NOT call SQLite
+ * or block.
  */
 #ifndef SHARD_SHARD_H
 #define SHARD_SHARD_H
@@ -12,7 +13,8 @@
 #include "net/net.h"
 #include "store/read.h"
 
-/* ---- directory: endpoint and registration id → owner ----------------------------------------------- */
+/* ---- directory: endpoint and registration id → owner
+ * ----------------------------------------------- */
 
 /* Shared by all shards and the API; striped locks held for a look-up only. */
 struct directory;
@@ -31,18 +33,21 @@ int directory_locate(struct directory *dir, uint64_t registration_id, uint16_t *
 size_t directory_size(struct directory *dir);
 
 /* See domain_ops.claim. `random` is the caller's. The slot of the id is congruent to `shard`. */
-int directory_claim(struct directory *dir, uint16_t shard, struct view endpoint, uint64_t identity_hash,
-                    bool keep, const struct claim *except, struct random *random, struct claim **ret_claim);
+int directory_claim(struct directory *dir, uint16_t shard, struct view endpoint,
+                    uint64_t identity_hash, bool keep, const struct claim *except,
+                    struct random *random, struct claim **ret_claim);
 /* A committed claim from the store. ERR_EXISTS when endpoint or id is taken. */
 int directory_restore(struct directory *dir, uint16_t shard, const struct registration *r,
                       struct claim **ret_claim);
-/* ERR_STALE when a newer generation is committed. `ret_old`: what it displaced (shard UINT16_MAX: nothing). */
+/* ERR_STALE when a newer generation is committed. `ret_old`: what it displaced (shard UINT16_MAX:
+ * nothing). */
 int directory_commit(struct directory *dir, struct claim *c, struct directory_entry *ret_old);
 void directory_release(struct directory *dir, struct claim *c);
 /* The device lives on another shard now. */
 void directory_set_shard(struct directory *dir, const struct claim *c, uint16_t shard);
 
-/* ---- move: a live device between shards ----------------------------------------------------------- */
+/* ---- move: a live device between shards
+ * ----------------------------------------------------------- */
 
 enum move_kind {
     MOVE_WANTED, /* to the owner: give me this registration */
@@ -59,7 +64,8 @@ struct move {
     struct pending *pending; /* of the shard that asked; only it looks inside */
 };
 
-/* ---- handover: a datagram that arrived on the wrong shard -------------------------------------------- */
+/* ---- handover: a datagram that arrived on the wrong shard
+ * -------------------------------------------- */
 
 struct handover {
     struct mbox_node node;
@@ -68,7 +74,8 @@ struct handover {
     uint8_t bytes[];
 };
 
-/* ---- core: one shard without libuv ------------------------------------------------------------------ */
+/* ---- core: one shard without libuv
+ * ------------------------------------------------------------------ */
 
 struct core_out {
     void (*send)(void *ctx, const struct flow *flow, struct view datagram);
@@ -77,15 +84,17 @@ struct core_out {
     void (*move)(void *ctx, uint16_t to, struct move *m /* takes */);
     void (*op)(void *ctx, uint16_t to, struct op *op /* takes */);
     int (*spool_append)(void *ctx, uint64_t cookie, struct blob **spool, struct view bytes);
-    int (*blob_read)(void *ctx, uint64_t cookie, const struct blob *blob, uint64_t offset, size_t n);
+    int (*blob_read)(void *ctx, uint64_t cookie, const struct blob *blob, uint64_t offset,
+                     size_t n);
 };
 
 struct core_config {
     struct engine_config engine;
     struct domain_config domain; /* shard and shards are set from here */
     uint16_t shard, shards;
-    uint64_t seed[2];            /* of the random numbers of this shard */
+    uint64_t seed[2]; /* of the random numbers of this shard */
     struct hash_key key;
+    struct counters *counters; /* the creator's; outlives the core */
 };
 
 struct core;
@@ -113,34 +122,35 @@ struct core_stats {
     struct engine_stats engine;
 };
 void core_stats(const struct core *c, struct core_stats *ret_stats);
-/* Its thread adds, anyone reads. */
-struct counters *core_counters(struct core *c);
 
-/* ---- shards: the running set --------------------------------------------------------------------------- */
+/* ---- shards: the running set
+ * --------------------------------------------------------------------------- */
 
 struct shards_config {
     struct core_config core; /* shard, seed are set per shard */
     uint16_t shards;
-    size_t op_queue;         /* operations waiting for one shard, default 4 096 */
-    const char *spool_dir;   /* folder for large bodies */
+    size_t op_queue;       /* operations waiting for one shard, default 4 096 */
+    const char *spool_dir; /* folder for large bodies */
 };
 
 struct shards;
 /* Makes the cores; no thread yet. `event` is called on shard threads and must only hand over. */
 int shards_new(const struct shards_config *cfg, struct udp_group *group, struct store *store,
                struct directory *dir, struct models *models,
-               void (*event)(void *ctx, struct event *e /* takes */), void *ctx, struct shards **ret_shards);
+               void (*event)(void *ctx, struct event *e /* takes */), void *ctx,
+               struct shards **ret_shards);
 /* Reads every registration and observation of the database into the cores (blocking; before start).
  * `outage_ms`: how long the server was away; deadlines are shifted by it. */
-int shards_load(struct shards *s, const char *database, int64_t outage_ms, uint64_t *ret_registrations);
+int shards_load(struct shards *s, const char *database, int64_t outage_ms,
+                uint64_t *ret_registrations);
 /* Starts the threads; returns when all of them listen. */
 int shards_start(struct shards *s);
 /* Stops reading, ends operations with ERR_STOPPING, flushes renewals, joins the threads. */
 void shards_stop(struct shards *s);
 void shards_free(struct shards *s);
 
-/* Gives the operation to the shard that owns op->endpoint. ERR_UNREGISTERED, ERR_FULL, ERR_STOPPING,
- * ERR_LOADING: the caller keeps it. Any thread. */
+/* Gives the operation to the shard that owns op->endpoint. ERR_UNREGISTERED, ERR_FULL,
+ * ERR_STOPPING, ERR_LOADING: the caller keeps it. Any thread. */
 int shards_submit(struct shards *s, struct op *op);
 uint16_t shards_count(const struct shards *s);
 /* Oldest heartbeat of the threads, monotonic ms. */

@@ -3,8 +3,8 @@
 #define LOAD_PAGE 4096
 
 int shards_new(const struct shards_config *cfg, struct udp_group *group, struct store *store,
-               struct directory *dir, struct models *models, void (*event)(void *ctx, struct event *e),
-               void *ctx, struct shards **ret_shards)
+               struct directory *dir, struct models *models,
+               void (*event)(void *ctx, struct event *e), void *ctx, struct shards **ret_shards)
 {
     struct shards *s = mem_new(sizeof(*s));
     int rc = ERR_OK;
@@ -94,7 +94,8 @@ static int load_all(struct load *l)
     return rc;
 }
 
-int shards_load(struct shards *s, const char *database, int64_t outage_ms, uint64_t *ret_registrations)
+int shards_load(struct shards *s, const char *database, int64_t outage_ms,
+                uint64_t *ret_registrations)
 {
     struct load l = {.set = s, .outage_ms = outage_ms, .now = clock_mono_ms()};
     uint64_t row, generation;
@@ -188,5 +189,5 @@ void shards_stats(const struct shards *s, uint16_t shard, struct core_stats *ret
 
 const struct counters *shards_counters(const struct shards *s, uint16_t shard)
 {
-    return core_counters(s->workers[shard].core);
+    return &s->workers[shard].counters;
 }

@@ -183,7 +183,8 @@ static void open_ahead(struct spool *s)
         s->opening = true;
 }
 
-struct spool *spool_new(uv_loop_t *loop, const char *dir, const struct spool_callbacks *cb, void *ctx)
+struct spool *spool_new(uv_loop_t *loop, const char *dir, const struct spool_callbacks *cb,
+                        void *ctx)
 {
     struct spool *s = mem_new(sizeof(*s));
 

@@ -1,6 +1,7 @@
 #include "shard/shards.h"
 
-#define TXN_COMPLETIONS_MAX SIZE_MAX /* completions are never refused: each answers a submitted txn */
+#define TXN_COMPLETIONS_MAX                                                                        \
+    SIZE_MAX /* completions are never refused: each answers a submitted txn */
 #define MOVES_MAX 65536
 #define HANDOVERS_MAX 4096
 #define SECOND_MS 1000
@@ -73,7 +74,8 @@ static int out_spool_append(void *ctx, uint64_t cookie, struct blob **blob, stru
     return spool_append(((struct worker *)ctx)->spool, cookie, blob, bytes);
 }
 
-static int out_blob_read(void *ctx, uint64_t cookie, const struct blob *blob, uint64_t offset, size_t n)
+static int out_blob_read(void *ctx, uint64_t cookie, const struct blob *blob, uint64_t offset,
+                         size_t n)
 {
     return spool_read(((struct worker *)ctx)->spool, cookie, blob, offset, n);
 }
@@ -99,12 +101,12 @@ static void hand_over(struct worker *w, uint16_t to, const struct flow *flow, st
         h->n = bytes.n;
         memcpy(h->bytes, bytes.p, bytes.n);
         if (mbox_post(w->set->workers[to].handovers, &h->node) == ERR_OK) {
-            counter_add(core_counters(w->core), COUNTER_datagrams_handed_over, 1);
+            counter_add(&w->counters, COUNTER_datagrams_handed_over, 1);
             return;
         }
         mem_free(h);
     }
-    counter_add(core_counters(w->core), COUNTER_handover_dropped, 1);
+    counter_add(&w->counters, COUNTER_handover_dropped, 1);
 }
 
 static void on_datagram(void *ctx, const struct flow *flow, struct view bytes)
@@ -229,7 +231,8 @@ static void on_second(uv_timer_t *t)
     atomic_store_explicit(&w->beat, now, memory_order_relaxed);
 }
 
-/* Before the loop sleeps: everything queued leaves, and the timer stands at the core's next deadline. */
+/* Before the loop sleeps: everything queued leaves, and the timer stands at the core's next
+ * deadline. */
 static void on_prepare(uv_prepare_t *p)
 {
     struct worker *w = p->data;
@@ -300,9 +303,11 @@ static struct core *make_core(struct worker *w)
         return NULL;
     cfg.shard = w->index;
     cfg.shards = w->set->count;
+    cfg.counters = &w->counters;
     cfg.seed[0] = random_u64(&seed);
     cfg.seed[1] = random_u64(&seed);
-    return core_new(&cfg, &core_out, w, w->set->dir, w->set->models, clock_mono_ms(), clock_wall_ms());
+    return core_new(&cfg, &core_out, w, w->set->dir, w->set->models, clock_mono_ms(),
+                    clock_wall_ms());
 }
 
 int worker_init(struct worker *w, struct shards *set, uint16_t index)
@@ -332,7 +337,7 @@ int worker_init(struct worker *w, struct shards *set, uint16_t index)
 
 int worker_start(struct worker *w)
 {
-    int rc = udp_start(w->set->group, w->index, &w->loop, &udp_callbacks, w, core_counters(w->core), &w->udp);
+    int rc = udp_start(w->set->group, w->index, &w->loop, &udp_callbacks, w, &w->counters, &w->udp);
 
     if (rc < 0)
         return rc;

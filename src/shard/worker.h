@@ -17,11 +17,12 @@ struct worker {
     uv_timer_t second;    /* wall clock, heartbeat, statistics */
     uv_prepare_t prepare; /* sends what is queued, arms the timer */
     uv_async_t stop;
-    struct core *core;    /* NULL once stopped */
+    struct core *core; /* NULL once stopped */
+    struct counters counters;
     struct udp *udp;
     struct spool *spool;
     struct mbox *ops, *txns, *moves, *handovers;
-    uint64_t armed;       /* when the timer fires */
+    uint64_t armed; /* when the timer fires */
     _Atomic uint64_t beat;
     pthread_mutex_t stats_lock;
     struct core_stats stats;
