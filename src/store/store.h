@@ -1,9 +1,10 @@
 /*
  * store: what must survive. SQLite (WAL) behind an asynchronous transaction interface.
  *
- * MUST be the only folder that knows SQL. Writes go through store_submit and are committed in groups by one
- * writer thread, which calls back only through txn.done, after COMMIT. MUST NOT be called from a shard
- * except store_submit (which never blocks). Blocking reads: read.h, on connections of their own.
+ * MUST be the only folder that knows SQL. Writes go through store_submit and are committed in
+ * groups by one writer thread, which calls back only through txn.done, after COMMIT. MUST NOT be
+ * called from a shard except store_submit (which never blocks). Blocking reads: read.h, on
+ * connections of their own.
  */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
@@ -13,10 +14,10 @@
 enum store_sync { STORE_SYNC_NORMAL, STORE_SYNC_FULL };
 
 struct store_config {
-    const char *path;         /* database file; its -wal and -shm live beside it */
-    enum store_sync sync;     /* PRAGMA synchronous */
-    size_t queue_limit;       /* waiting transactions, default 16 384 */
-    size_t batch_limit;       /* transactions per commit at most, default 1 024 */
+    const char *path;     /* database file; its -wal and -shm live beside it */
+    enum store_sync sync; /* PRAGMA synchronous */
+    size_t queue_limit;   /* waiting transactions, default 16 384 */
+    size_t batch_limit;   /* transactions per commit at most, default 1 024 */
     /* Called from store_open while a migration runs over many rows; may be NULL. */
     void (*progress)(void *ctx, unsigned to_version, uint64_t done, uint64_t total);
     void *progress_ctx;
@@ -24,24 +25,37 @@ struct store_config {
 
 /* Health as /readyz and /metrics show it; read from any thread. */
 struct store_status {
-    int rc;                 /* ERR_OK, or why the last commit failed (ERR_DISKFULL, ERR_STORE) */
+    int rc;                   /* ERR_OK, or why the last commit failed (ERR_DISKFULL, ERR_STORE) */
     int64_t failing_since_ms; /* Unix ms, 0 when healthy */
     size_t queue_depth;
     uint64_t commits, committed, failed; /* transactions */
     uint64_t last_commit_us;
-    int64_t beat_ms;        /* monotonic: the writer was alive */
+    int64_t beat_ms; /* monotonic: the writer was alive */
 };
 
 struct store;
-/* Opens or creates, checks that it is ours (application_id, user_version), migrates step by step (each step
- * resumable after kill -9), starts the writer. ERR_SCHEMA for a newer database, ERR_STORE, ERR_DISKFULL. */
+/* Opens or creates, checks that it is ours (application_id, user_version), migrates step by step
+ * (each step resumable after kill -9), starts the writer. ERR_SCHEMA for a newer database,
+ * ERR_STORE, ERR_DISKFULL, ERR_BUSY when another server uses it. */
 int store_open(const struct store_config *cfg, struct store **ret_store);
 /* Commits what waits, checkpoints, ends the writer. */
 void store_close(struct store *s);
-/* Takes t on success. ERR_FULL: the caller keeps it. Never blocks on the disk. */
+/*
+ * Takes t on success. ERR_FULL, or ERR_STOPPING after store_close began: the caller keeps it. Never
+ * blocks on the disk. Transactions are committed in the order they were submitted. The rc that
+ * `done` finds: ERR_OK            durable as far as `sync` says; also for a deletion of what is not
+ * there ERR_STALE         the store has a newer generation (PUT_ and DEL_REGISTRATION)
+ *   ERR_UNREGISTERED  PUT_OBSERVATION: row and registration id are not the stored ones
+ *   ERR_INVALID       row 0 or beyond INT64_MAX, generation beyond it, endpoint of 0 or more than
+ *                     ENDPOINT_MAX bytes, token 0
+ *   ERR_CONFLICT      the row belongs to another endpoint
+ *   ERR_DISKFULL, ERR_STORE  nothing of this commit has happened
+ * A RENEW is never divided: a few thousand rows keep others from waiting (65 536 take about 0.2 s).
+ */
 int store_submit(struct store *s, struct txn *t);
 void store_status(const struct store *s, struct store_status *ret_status);
-/* Per-thread counters of the writer. */
+/* Counters of the writer's thread: txns_submitted, txns_failed, commits, renewals_written. What
+ * store_submit refuses is its caller's to count (txns_dropped). */
 const struct counters *store_counters(const struct store *s);
 
 #endif

@@ -1,0 +1,438 @@
+#include "store/read.h"
+
+#include "store/backup.h"
+#include "store/row.h"
+
+/* Devices looked at for one page: what a filter costs that few of them pass. */
+#define SCAN_MAX 16384
+
+enum {
+    STMT_ROWS,
+    STMT_ROW,
+    STMT_ENDPOINT,
+    STMT_SCAN_AFTER,
+    STMT_SCAN_FROM,
+    STMT_LINKS,
+    STMT_OBSERVATIONS,
+    STMT_MODELS,
+    STMT_MARK,
+    STMT_COUNT
+};
+
+#define SCAN                                                                                       \
+    "SELECT r.row, r.endpoint, n.expires FROM registration r CROSS JOIN renewal n ON n.row = "     \
+    "r.row "
+
+static const char *const sql[STMT_COUNT] = {
+    [STMT_ROWS] = "SELECT " ROW_SELECT " WHERE r.row > ?1 ORDER BY r.row LIMIT ?2",
+    [STMT_ROW] = "SELECT " ROW_SELECT " WHERE r.row = ?1",
+    [STMT_ENDPOINT] = "SELECT " ROW_SELECT " WHERE r.endpoint = ?1",
+    [STMT_SCAN_AFTER] = SCAN "WHERE r.endpoint > ?1 ORDER BY r.endpoint LIMIT ?2",
+    [STMT_SCAN_FROM] = SCAN "WHERE r.endpoint >= ?1 ORDER BY r.endpoint LIMIT ?2",
+    [STMT_LINKS] = "SELECT text FROM objlist WHERE id = ?1",
+    [STMT_OBSERVATIONS] = "SELECT token, row, reg_id, path, format, attributes, since "
+                          "FROM observation WHERE token BETWEEN ?1 AND ?2 ORDER BY token LIMIT ?3",
+    [STMT_MODELS] = "SELECT object, version, xml FROM model ORDER BY object, version",
+    [STMT_MARK] = "SELECT value FROM meta WHERE key = ?1",
+};
+
+#define LINKS_KNOWN 64
+
+struct reader {
+    char *path;
+    sqlite3 *db; /* NULL until the first call */
+    sqlite3_stmt *stmt[STMT_COUNT];
+    struct arena *arena; /* rows of the last call */
+    struct {
+        int64_t id; /* 0: empty */
+        struct view text;
+    } links[LINKS_KNOWN]; /* of the last call, in the arena */
+    uint8_t cursor[ENDPOINT_MAX];
+    size_t cursor_len; /* 0: none */
+    uint64_t steps;
+};
+
+int read_open(const char *path, struct reader **ret_reader)
+{
+    struct reader *r = mem_new(sizeof(*r));
+
+    if (!r)
+        return ERR_NOMEM;
+    r->path = mem_text(path, strlen(path));
+    /* What a page takes is bounded by the limit its caller gives. */
+    r->arena = arena_new(SIZE_MAX);
+    if (!r->path || !r->arena) {
+        read_close(r);
+        return ERR_NOMEM;
+    }
+    *ret_reader = r;
+    return ERR_OK;
+}
+
+static void disconnect(struct reader *r)
+{
+    if (!r->db)
+        return;
+    db_finalize_all(STMT_COUNT, r->stmt);
+    db_close(r->db);
+    r->db = NULL;
+}
+
+void read_close(struct reader *r)
+{
+    if (!r)
+        return;
+    disconnect(r);
+    arena_free(r->arena);
+    mem_free(r->path);
+    mem_free(r);
+}
+
+/* Each call begins here: forgets the rows of the last one. */
+static int start(struct reader *r)
+{
+    int rc;
+
+    arena_reset(r->arena);
+    memset(r->links, 0, sizeof(r->links));
+    r->cursor_len = 0;
+    r->steps = 0;
+    if (r->db)
+        return ERR_OK;
+    rc = db_open(r->path, DB_READER, &r->db);
+    if (rc < 0)
+        return rc;
+    rc = db_prepare_all(r->db, sql, STMT_COUNT, r->stmt);
+    if (rc < 0)
+        disconnect(r);
+    return rc;
+}
+
+/* Ends a statement, and with it, when it was the last one, the read transaction. */
+static void end(struct reader *r, sqlite3_stmt *stmt)
+{
+    r->steps += (uint64_t)sqlite3_stmt_status(stmt, SQLITE_STMTSTATUS_VM_STEP, 1);
+    sqlite3_reset(stmt);
+}
+
+uint64_t read_steps(const struct reader *r)
+{
+    return r->steps;
+}
+
+static int64_t limit_of(size_t limit)
+{
+    return limit > INT64_MAX ? INT64_MAX : (int64_t)limit;
+}
+
+/* Bytes of a column that outlive the statement; "" is not NULL. */
+static int keep(struct reader *r, sqlite3_stmt *stmt, int column, struct view *ret_view)
+{
+    struct view v = db_column_bytes(stmt, column);
+
+    v = v.n ? arena_copy(r->arena, v) : VIEW_LIT("");
+    if (!v.p)
+        return ERR_NOMEM;
+    *ret_view = v;
+    return ERR_OK;
+}
+
+/* ---- registrations ---------------------------------------------------------------------- */
+
+static int load_links(struct reader *r, int64_t id, struct view *ret_text)
+{
+    sqlite3_stmt *stmt = r->stmt[STMT_LINKS];
+    size_t slot = (uint64_t)id % LINKS_KNOWN;
+    int result, rc;
+
+    if (id == 0) {
+        *ret_text = VIEW_LIT("");
+        return ERR_OK;
+    }
+    if (r->links[slot].id != id) {
+        db_bind_i64(stmt, 1, id);
+        result = sqlite3_step(stmt);
+        if (result == SQLITE_ROW)
+            rc = keep(r, stmt, 0, &r->links[slot].text);
+        else
+            rc = result == SQLITE_DONE ? ERR_STORE : db_error(r->db, result);
+        end(r, stmt);
+        r->links[slot].id = rc < 0 ? 0 : id;
+        if (rc < 0)
+            return rc;
+    }
+    *ret_text = r->links[slot].text;
+    return ERR_OK;
+}
+
+/* Hands over the row a ROW_SELECT statement is on. */
+static int give_row(struct reader *r, sqlite3_stmt *stmt, read_registration_fn each, void *ctx)
+{
+    struct registration *reg;
+    int64_t links;
+    int rc = row_read(stmt, r->arena, &reg, &links);
+
+    if (rc == ERR_OK)
+        rc = load_links(r, links, &reg->links);
+    return rc < 0 ? rc : each(ctx, reg);
+}
+
+/* Hands over the one row that a bound statement selects; ERR_NOTFOUND without one. */
+static int give_one(struct reader *r, sqlite3_stmt *stmt, read_registration_fn each, void *ctx)
+{
+    int result = sqlite3_step(stmt);
+    int rc;
+
+    if (result == SQLITE_ROW)
+        rc = give_row(r, stmt, each, ctx);
+    else
+        rc = result == SQLITE_DONE ? ERR_NOTFOUND : db_error(r->db, result);
+    end(r, stmt);
+    return rc;
+}
+
+int read_registrations(struct reader *r, uint64_t after, size_t limit, read_registration_fn each,
+                       void *ctx)
+{
+    sqlite3_stmt *stmt;
+    int result = SQLITE_DONE;
+    int rc = start(r);
+
+    if (rc < 0)
+        return rc;
+    stmt = r->stmt[STMT_ROWS];
+    db_bind_u64(stmt, 1, after);
+    db_bind_i64(stmt, 2, limit_of(limit));
+    while (rc >= 0 && (result = sqlite3_step(stmt)) == SQLITE_ROW)
+        rc = give_row(r, stmt, each, ctx);
+    if (rc >= 0)
+        rc = result == SQLITE_DONE ? ERR_OK : db_error(r->db, result);
+    end(r, stmt);
+    return rc;
+}
+
+int read_device(struct reader *r, struct view endpoint, read_registration_fn each, void *ctx)
+{
+    int rc = start(r);
+
+    if (rc < 0)
+        return rc;
+    db_bind_text(r->stmt[STMT_ENDPOINT], 1, endpoint);
+    return give_one(r, r->stmt[STMT_ENDPOINT], each, ctx);
+}
+
+/* ---- pages of devices ------------------------------------------------------------------- */
+
+static bool state_matches(const struct read_filter *f, int64_t expires_ms)
+{
+    switch (f->state) {
+    case READ_ANY:
+        return true;
+    case READ_REGISTERED:
+        return expires_ms > f->now_ms;
+    case READ_OFFLINE:
+        return expires_ms <= f->now_ms;
+    }
+    return false;
+}
+
+static bool prefix_matches(const struct read_filter *f, struct view endpoint)
+{
+    return f->prefix.n == 0 || view_eq(view_sub(endpoint, 0, f->prefix.n), f->prefix);
+}
+
+static void set_cursor(struct reader *r, struct view endpoint)
+{
+    r->cursor_len = endpoint.n < sizeof(r->cursor) ? endpoint.n : sizeof(r->cursor);
+    memcpy(r->cursor, endpoint.p, r->cursor_len);
+}
+
+static int give_by_row(struct reader *r, uint64_t row, read_registration_fn each, void *ctx)
+{
+    db_bind_u64(r->stmt[STMT_ROW], 1, row);
+    return give_one(r, r->stmt[STMT_ROW], each, ctx);
+}
+
+/*
+ * Walks the index on endpoint with the narrow table beside it, and reads the wide one only for
+ * devices that pass. The statement stays open over these look-ups, so that the page is one
+ * snapshot.
+ */
+static int walk(struct reader *r, sqlite3_stmt *scan, const struct read_filter *f,
+                read_registration_fn each, void *ctx)
+{
+    size_t given = 0, seen = 0;
+
+    for (;;) {
+        int result = sqlite3_step(scan);
+        int rc = ERR_OK;
+
+        if (result != SQLITE_ROW && result != SQLITE_DONE)
+            return db_error(r->db, result);
+        /* In order of endpoint: behind the first without the prefix there is none with it. */
+        if (result == SQLITE_DONE || !prefix_matches(f, db_column_bytes(scan, 1))) {
+            r->cursor_len = 0;
+            return ERR_OK;
+        }
+        if (given == f->limit || seen == SCAN_MAX)
+            return ERR_OK;
+        set_cursor(r, db_column_bytes(scan, 1));
+        seen++;
+        if (state_matches(f, sqlite3_column_int64(scan, 2))) {
+            rc = give_by_row(r, db_column_u64(scan, 0), each, ctx);
+            given++;
+        }
+        if (rc < 0)
+            return rc;
+    }
+}
+
+int read_devices(struct reader *r, const struct read_filter *f, read_registration_fn each,
+                 void *ctx)
+{
+    bool behind = f->after.n && view_cmp(f->after, f->prefix) >= 0;
+    sqlite3_stmt *scan;
+    int rc = start(r);
+
+    if (rc < 0)
+        return rc;
+    /* One lower bound only: with two of them SQLite might start at the lesser one. */
+    scan = r->stmt[behind ? STMT_SCAN_AFTER : STMT_SCAN_FROM];
+    db_bind_text(scan, 1, behind ? f->after : f->prefix);
+    db_bind_i64(scan, 2, SCAN_MAX + 1);
+    rc = walk(r, scan, f, each, ctx);
+    end(r, scan);
+    return rc;
+}
+
+struct view read_cursor(const struct reader *r)
+{
+    return r->cursor_len ? view_of(r->cursor, r->cursor_len) : VIEW_NONE;
+}
+
+/* ---- the rest --------------------------------------------------------------------------- */
+
+static int give_observation(struct reader *r, sqlite3_stmt *stmt, read_observation_fn each,
+                            void *ctx)
+{
+    struct observation o = {
+        .token = db_column_u64(stmt, 0),
+        .row = db_column_u64(stmt, 1),
+        .registration_id = db_column_u64(stmt, 2),
+        .format = (int32_t)sqlite3_column_int64(stmt, 4),
+        .since_ms = sqlite3_column_int64(stmt, 6),
+    };
+    struct observation *kept;
+    int rc = path_parse(db_column_bytes(stmt, 3), &o.path);
+
+    if (rc == ERR_OK)
+        rc = keep(r, stmt, 5, &o.attributes);
+    if (rc < 0)
+        return rc;
+    kept = arena_alloc(r->arena, sizeof(*kept));
+    if (!kept)
+        return ERR_NOMEM;
+    *kept = o;
+    return each(ctx, kept);
+}
+
+int read_observations(struct reader *r, uint64_t after_token, size_t limit,
+                      read_observation_fn each, void *ctx)
+{
+    /* Tokens ascend as unsigned numbers, the column as signed ones: first the lower half. */
+    struct {
+        uint64_t from, to;
+    } halves[] = {{after_token + 1, INT64_MAX}, {(uint64_t)INT64_MAX + 1, UINT64_MAX}};
+    size_t given = 0;
+    sqlite3_stmt *stmt;
+    int rc = start(r);
+
+    if (rc < 0 || after_token == UINT64_MAX)
+        return rc;
+    if (halves[0].from > INT64_MAX)
+        halves[1].from = halves[0].from;
+    stmt = r->stmt[STMT_OBSERVATIONS];
+    for (size_t i = halves[0].from > INT64_MAX; i < mem_count(halves) && rc == ERR_OK; i++) {
+        int result = SQLITE_DONE;
+
+        db_bind_u64(stmt, 1, halves[i].from);
+        db_bind_u64(stmt, 2, halves[i].to);
+        db_bind_i64(stmt, 3, limit_of(limit - given));
+        while (rc >= 0 && (result = sqlite3_step(stmt)) == SQLITE_ROW) {
+            rc = give_observation(r, stmt, each, ctx);
+            given++;
+        }
+        if (rc >= 0)
+            rc = result == SQLITE_DONE ? ERR_OK : db_error(r->db, result);
+        end(r, stmt);
+    }
+    return rc;
+}
+
+int read_models(struct reader *r, read_model_fn each, void *ctx)
+{
+    sqlite3_stmt *stmt;
+    int result = SQLITE_DONE;
+    int rc = start(r);
+
+    if (rc < 0)
+        return rc;
+    stmt = r->stmt[STMT_MODELS];
+    while (rc >= 0 && (result = sqlite3_step(stmt)) == SQLITE_ROW) {
+        struct view xml;
+
+        rc = keep(r, stmt, 2, &xml);
+        if (rc == ERR_OK)
+            rc = each(ctx, (uint16_t)sqlite3_column_int64(stmt, 0),
+                      row_version_of(sqlite3_column_int64(stmt, 1)), xml);
+    }
+    if (rc >= 0)
+        rc = result == SQLITE_DONE ? ERR_OK : db_error(r->db, result);
+    end(r, stmt);
+    return rc;
+}
+
+static int mark(struct reader *r, const char *key, uint64_t *ret_value)
+{
+    sqlite3_stmt *stmt = r->stmt[STMT_MARK];
+    int result, rc = ERR_OK;
+
+    db_bind_text(stmt, 1, view_str(key));
+    result = sqlite3_step(stmt);
+    if (result == SQLITE_ROW)
+        *ret_value = db_column_u64(stmt, 0);
+    else
+        rc = result == SQLITE_DONE ? ERR_STORE : db_error(r->db, result);
+    end(r, stmt);
+    return rc;
+}
+
+int read_high_water(struct reader *r, uint64_t *ret_row, uint64_t *ret_generation)
+{
+    uint64_t row = 0, generation = 0;
+    int rc = start(r);
+
+    if (rc == ERR_OK)
+        rc = mark(r, "row", &row);
+    if (rc == ERR_OK)
+        rc = mark(r, "generation", &generation);
+    if (rc < 0)
+        return rc;
+    *ret_row = row;
+    *ret_generation = generation;
+    return ERR_OK;
+}
+
+int read_device_count(struct reader *r, uint64_t *ret_count)
+{
+    int rc = start(r);
+
+    return rc < 0 ? rc : mark(r, "devices", ret_count);
+}
+
+int read_backup(struct reader *r, const char *to_path)
+{
+    int rc = start(r);
+
+    return rc < 0 ? rc : backup_run(r->db, to_path);
+}
