@@ -92,6 +92,9 @@ bool pdu_option_get(const struct pdu *p, uint32_t number, struct view *ret_value
 bool pdu_option_uint(const struct pdu *p, uint32_t number, uint32_t *ret_value);
 /* Decodes a uint option value (0–4 bytes); ERR_RANGE when longer. */
 int pdu_uint(struct view value, uint32_t *ret_number);
+/* False when the option is known and its length outside of what its definition allows: such an option is
+ * treated like an unknown one (RFC 7252 section 5.4.3). */
+bool pdu_option_length_ok(uint32_t number, size_t n);
 
 /* Writes a message. Options must come in ascending order (assert). Sticky: check rc from pdu_finish. */
 struct pdu_writer {
@@ -144,10 +147,13 @@ const struct link_param *link_param(const struct link *l, const char *name);
 
 /* Object list of a Register or Update payload: finds the alternate path (rt="oma.lwm2m"), `ct` of the root
  * link, objects, instances, versions; drops /0, /21, /23 and what is not an object link; accepts targets with
- * or without the alternate path. ERR_LIMIT past 4 096 links. Caller releases with mem_free when refs is 0
- * (refs is 1 on return). `hash` is set with the key. */
+ * or without the alternate path. ERR_LIMIT past 4 096 links or an alternate path of more than 255 bytes. Caller
+ * releases with mem_free when refs is 0 (refs is 1 on return). `hash` is that of the text, with the key.
+ *
+ * The text is the same for equal lists however they were sent: the root link if there is something to say of it,
+ * then the links in ascending order, without the alternate path in front of them. Read again (store to memory)
+ * it gives the same list. */
 int link_objlist(struct view text, const struct hash_key *key, struct objlist **ret_list);
-/* Canonical text back to a list (store to memory); the same function accepts both. */
 
 /* ---- content: payloads by Content-Format ------------------------------------------------------------- */
 

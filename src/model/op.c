@@ -5,12 +5,18 @@
 const char *op_kind_name(enum op_kind k)
 {
     static const char *const names[OP_KIND_COUNT] = {
-        [OP_STATUS] = "status",         [OP_READ] = "read",
-        [OP_DISCOVER] = "discover",     [OP_WRITE_REPLACE] = "write",
-        [OP_WRITE_UPDATE] = "update",   [OP_WRITE_ATTRIBUTES] = "attributes",
-        [OP_EXECUTE] = "execute",       [OP_CREATE] = "create",
-        [OP_DELETE] = "delete",         [OP_OBSERVE] = "observe",
-        [OP_OBSERVE_CANCEL] = "cancel", [OP_OBSERVE_LIST] = "observations",
+        [OP_STATUS] = "status",
+        [OP_READ] = "read",
+        [OP_DISCOVER] = "discover",
+        [OP_WRITE_REPLACE] = "write",
+        [OP_WRITE_UPDATE] = "write-update",
+        [OP_WRITE_ATTRIBUTES] = "write-attributes",
+        [OP_EXECUTE] = "execute",
+        [OP_CREATE] = "create",
+        [OP_DELETE] = "delete",
+        [OP_OBSERVE] = "observe",
+        [OP_OBSERVE_CANCEL] = "observe-cancel",
+        [OP_OBSERVE_LIST] = "observe-list",
         [OP_DEREGISTER] = "deregister",
     };
 
