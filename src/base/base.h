@@ -201,13 +201,16 @@ uint64_t hash_bytes(const struct hash_key *key, struct view v);
 uint64_t hash_u64(const struct hash_key *key, uint64_t v);
 
 /*
- * Pointer table, open addressing, grown incrementally (no insert moves more than a bounded number
- * of entries), below 20 bytes per entry on average. The caller hashes and compares.
+ * Pointer table, open addressing, grown incrementally (no insert moves more than some dozen
+ * entries), below 20 bytes per entry at any size above 1 000. The caller hashes and compares.
  */
 struct table;
 typedef bool (*table_eq_fn)(const void *item, const void *key);
 /* `limit`: most items; table_put answers ERR_LIMIT beyond. 0 = none. */
 struct table *table_new(size_t limit);
+/* Takes the final size at once when so many items are about to be put, which saves the growing;
+ * only an empty table can. ERR_NOMEM or ERR_LIMIT leave it as it was. */
+int table_reserve(struct table *t, size_t items);
 void table_free(struct table *t); /* the items are not touched */
 size_t table_size(const struct table *t);
 void *table_get(const struct table *t, uint64_t hash, table_eq_fn eq, const void *key);

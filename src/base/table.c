@@ -18,15 +18,16 @@
 #define CHUNK_LINES ((size_t)1 << CHUNK_SHIFT)
 #define FIRST_LINES 24
 #define HASH_END ((uint64_t)1 << 32)
-/* Growth starts above 4.2 entries per line (84 %) … */
-#define LOAD_ENTRIES 21
-#define LOAD_LINES 5
+/* Growth starts at this many entries per line (80 %) … */
+#define LOAD 4
 /* … and adds at least this many lines; more than one in eight would waste memory. */
 #define GROW_LINES_MIN 16
 #define GROW_PART 8
-/* Lines swept per insertion. An eighth more lines is half an entry per line, so 3 sweep all of them
- * well before the next growth is due. */
-#define SWEEP_LINES 3
+/* Entries that one insertion looks at, and that it moves, to carry the growth on. Half an entry per
+ * line comes in until the next growth is due, so 8 would do; more keeps the time short in which the
+ * part not swept yet is fuller than it should be. */
+#define SWEEP_LOOKS 64
+#define SWEEP_MOVES 24
 
 struct line {
     uint32_t hash[LINE_ENTRIES]; /* ascending */
@@ -89,16 +90,14 @@ static int extend(struct table *t, size_t line)
     return ERR_OK;
 }
 
-/* Sees to it that the line may be written. */
-static int own_line(struct table *t, size_t line)
+/* Gives a line of the empty chunk a chunk of its own. */
+static int own_chunk(struct table *t, size_t line)
 {
     struct chunk *chunk;
     int rc = extend(t, line);
 
     if (rc < 0)
         return rc;
-    if (t->chunk[line >> CHUNK_SHIFT] != &empty_chunk)
-        return ERR_OK;
     chunk = mem_new_aligned(sizeof(*chunk), _Alignof(struct chunk));
     if (!chunk)
         return ERR_NOMEM;
@@ -120,6 +119,21 @@ struct table *table_new(size_t limit)
         return NULL;
     }
     return t;
+}
+
+int table_reserve(struct table *t, size_t items)
+{
+    size_t lines = items / LOAD + 1;
+
+    if (t->size > 0 || lines <= t->lines)
+        return ERR_OK;
+    if (lines > HASH_END)
+        return ERR_LIMIT;
+    if (extend(t, lines - 1) < 0)
+        return ERR_NOMEM;
+    t->lines = lines;
+    t->boundary = 0;
+    return ERR_OK;
 }
 
 void table_free(struct table *t)
@@ -203,38 +217,42 @@ static void line_remove(struct line *l, size_t k)
 }
 
 /* Sees to it that n entries put into line i find memory wherever they push others to. */
-static int reserve(struct table *t, size_t i, size_t n)
+static inline int reserve(struct table *t, size_t i, size_t n)
 {
     for (size_t found = 0; found < n; i++) {
-        int rc = own_line(t, i);
-
-        if (rc < 0)
-            return rc;
+        if (t->chunk[i >> CHUNK_SHIFT] == &empty_chunk && own_chunk(t, i) < 0)
+            return ERR_NOMEM;
         found += LINE_ENTRIES - line_at(t, i)->count;
     }
     return ERR_OK;
 }
 
-/* Puts an entry where it belongs, in memory reserved before. */
-static void place(struct table *t, uint32_t hash, void *item)
+/* Puts an entry where it belongs, in memory reserved before. Returns how many others it displaced.
+ */
+static size_t place(struct table *t, uint32_t hash, void *item)
 {
     size_t i = home(t, hash);
     size_t k = 0;
+    size_t moves = 0;
     struct line *l = line_at(t, i);
 
     while (!ends_search(l, hash))
         l = line_at(t, ++i);
     while (k < l->count && l->hash[k] <= hash)
         k++;
-    for (; line_insert(l, k, &hash, &item); k = 0)
+    for (; line_insert(l, k, &hash, &item); k = 0) {
         l = line_at(t, ++i);
+        moves++;
+    }
+    return moves;
 }
 
-/* Takes an entry out and closes the gap with what had been displaced over it. */
-static void remove_at(struct table *t, size_t i, size_t k)
+/* Takes an entry out and closes the gap with what had been displaced over it; returns how many. */
+static size_t remove_at(struct table *t, size_t i, size_t k)
 {
     struct line *l = line_at(t, i);
     bool displaced = l->count == LINE_ENTRIES;
+    size_t moves = 0;
 
     line_remove(l, k);
     while (displaced) {
@@ -247,17 +265,21 @@ static void remove_at(struct table *t, size_t i, size_t k)
         displaced = next->count == LINE_ENTRIES;
         line_remove(next, 0);
         l = next;
+        moves++;
     }
+    return moves;
 }
 
 /* How many entries in a row have the hash of the one at (i, k), counted backwards from there. More
  * than one is rare. */
-static size_t siblings(const struct table *t, size_t i, size_t k)
+static inline size_t siblings(const struct table *t, size_t i, size_t k)
 {
     const struct line *l = line_at(t, i);
-    uint32_t hash = l->hash[k++];
-    size_t n = 0;
+    uint32_t hash = l->hash[k];
+    size_t n = 1;
 
+    if (k > 0 && l->hash[k - 1] != hash)
+        return n;
     for (;;) {
         for (; k > 0 && l->hash[k - 1] == hash; k--)
             n++;
@@ -270,13 +292,25 @@ static size_t siblings(const struct table *t, size_t i, size_t k)
     }
 }
 
+/* What one insertion may still do for the growth. */
+struct effort {
+    size_t looks;
+    size_t moves;
+};
+
+static void spend(size_t *left, size_t n)
+{
+    *left -= n < *left ? n : *left;
+}
+
 /*
- * Moves the boundary below what belongs into the highest line of the old reckoning. Entries are
- * taken from the highest hash down and the boundary follows, so that all behind the entry at hand
- * is right at each moment. An entry whose new home is not past its place stays: the lines between
- * the two have been full before and nothing in front of it was touched.
+ * Moves the boundary down over what belongs into the highest line of the old reckoning, as far as
+ * the effort goes. Entries are taken from the highest hash down and the boundary follows, so that
+ * all behind the entry at hand is right at each moment. An entry whose new home is not past its
+ * place stays: the lines between the two have been full before and nothing in front of it was
+ * touched.
  */
-static int sweep_line(struct table *t)
+static int sweep_line(struct table *t, struct effort *e)
 {
     uint64_t first = (t->boundary - 1) * t->before >> 32;
     uint64_t low = ((first << 32) + t->before - 1) / t->before;
@@ -291,31 +325,36 @@ static int sweep_line(struct table *t)
         for (size_t k = l->count; k-- > 0 && l->hash[k] >= low;) {
             uint32_t hash = l->hash[k];
 
+            spend(&e->looks, 1);
             if (hash < t->boundary) {
+                if (e->looks == 0 || e->moves == 0)
+                    return ERR_AGAIN;
                 if (reserve(t, (size_t)(hash * t->lines >> 32), siblings(t, i, k)) < 0)
                     return ERR_NOMEM;
                 t->boundary = hash;
             }
             if (home(t, hash) <= i)
                 continue;
-            place(t, hash, l->item[k]);
-            remove_at(t, i, k);
+            spend(&e->moves, 1 + place(t, hash, l->item[k]));
+            spend(&e->moves, remove_at(t, i, k));
         }
     }
+    spend(&e->looks, 1);
     t->boundary = low;
     return ERR_OK;
 }
 
-/* One insertion's part of the growth: starts it when the table is full enough, or carries it on. */
+/* One insertion's part of the growth: carries it on, or starts it when the table is full enough. */
 static int grow(struct table *t)
 {
+    struct effort e = {SWEEP_LOOKS, SWEEP_MOVES};
     uint64_t more = t->lines / GROW_PART;
 
     /* Without memory the sweep stands still and is tried again; the table just gets fuller. */
-    for (int n = 0; n < SWEEP_LINES && t->boundary > 0; n++)
-        if (sweep_line(t) < 0)
+    while (t->boundary > 0 && e.looks > 0 && e.moves > 0)
+        if (sweep_line(t, &e) < 0)
             return ERR_OK;
-    if (t->boundary > 0 || t->size * LOAD_LINES < t->lines * LOAD_ENTRIES)
+    if (t->boundary > 0 || t->size < t->lines * LOAD)
         return ERR_OK;
     if (more < GROW_LINES_MIN)
         more = GROW_LINES_MIN;
