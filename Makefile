@@ -95,14 +95,15 @@ GEN := $(if $(and $(SQL),$(wildcard src/store/schema.h)),schema) \
 	$(if $(and $(wildcard etc/objects.tsv),$(wildcard src/model/objects_data.h)),objects_data) \
 	$(if $(and $(wildcard src/api/openapi.json),$(wildcard src/api/openapi_data.h)),openapi_data)
 LIB_OBJ := $(call objects,$(FOLDERS:%=src/%)) $(patsubst %,$(B)/gen/%.o,$(strip $(GEN)))
-DAEMON_OBJ := $(call objects,src/daemon)
-CTL_OBJ := $(call objects,src/ctl)
-FLEET_OBJ := $(call objects,contrib/fleet)
+# A program without its main.c is left out.
+program = $(if $(wildcard $(1)/main.c),$(call objects,$(1)))
+DAEMON_OBJ := $(call program,src/daemon)
+CTL_OBJ := $(call program,src/ctl)
+FLEET_OBJ := $(call program,contrib/fleet)
 
 DAEMON := $(B)/lwm2m-serverd
 CTL := $(B)/lwm2m-serverctl
 FLEET := $(B)/fleet
-# A program whose folder is empty is left out.
 PROGRAMS := $(if $(DAEMON_OBJ),$(DAEMON)) $(if $(CTL_OBJ),$(CTL)) $(if $(FLEET_OBJ),$(FLEET))
 
 .PHONY: all
@@ -197,7 +198,10 @@ check: deps
 stages:
 	$(RUN_ALL) $(STAGES)
 
-unit sim replay: tests
+unit: $(UNIT)
+sim: $(SIM)
+replay: $(FUZZ)
+unit sim replay:
 	$(RUN_ALL) $@
 e2e storm interop lint selftest tidy: all
 	$(RUN_ALL) $@
@@ -301,13 +305,15 @@ DISTFILE ?= $(DISTNAME).tar.gz
 .PHONY: dist distcheck
 dist: configure
 	@set -e; mkdir -p $(B); list=$(B)/dist.list; \
-	if [ -e .git ]; then git ls-files; else find . \( -path ./$(B) -o -path './build*' \
+	if [ -e .git ]; then git ls-files >$$list.all; else find . \( -path ./$(B) -o -path './build*' \
 	    -o -path ./run -o -path ./autom4te.cache -o -name __pycache__ \) -prune \
-	    -o -type f ! -name '$(PACKAGE)-*.tar.gz' -print | sed 's,^\./,,'; fi | \
-	while read -r f; do [ ! -e "$$f" ] || echo "$$f"; done >$$list; \
+	    -o -type f ! -name '$(PACKAGE)-*.tar.gz' ! -name '*~' -print | \
+	    sed 's,^\./,,' >$$list.all; fi; \
+	while read -r f; do [ ! -e "$$f" ] || echo "$$f"; done <$$list.all >$$list; \
 	printf 'configure\nconfig.h.in\n' >>$$list; \
 	LC_ALL=C sort -u -o $$list $$list; \
-	epoch=$${SOURCE_DATE_EPOCH:-$$(if [ -e .git ]; then git log -1 --format=%ct; else stat -c %Y Makefile; fi)}; \
+	epoch=$${SOURCE_DATE_EPOCH:-$$( \
+	    if [ -e .git ]; then git log -1 --format=%ct; else stat -c %Y Makefile; fi)}; \
 	tar -c --format=gnu --no-recursion -T $$list --mtime=@$$epoch --owner=0 --group=0 \
 	    --numeric-owner --mode=u=rwX,go=rX --transform 's,^,$(DISTNAME)/,' | \
 	    gzip -9n >$(DISTFILE); \

@@ -22,6 +22,7 @@ build  libcurl4-openssl-dev|libcurl4-gnutls-dev
 build  libjansson-dev
 build  libexpat1-dev
 build  libinih-dev
+test   git
 test   libcmocka-dev
 test   python3
 test   python3-venv
@@ -69,10 +70,10 @@ $1
 
 clang_version() { # of the installed clang, else of the one apt would install
     if is_installed clang; then
-        dpkg-query -W -f '${Depends}\n' clang
+        dpkg-query -W -f 'Depends: ${Depends}\n' clang
     else
         apt-cache show --no-all-versions clang 2>/dev/null
-    fi | sed -n 's/.*clang-\([0-9][0-9]*\).*/\1/p' | sed 1q
+    fi | sed -n 's/^Depends:.* clang-\([0-9][0-9]*\).*/\1/p' | sed 1q
 }
 
 is_known() { # to apt, as something it can install
@@ -125,8 +126,9 @@ else
     exit 1
 fi
 
-apt() {
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 "$@"
+apt() { # errors are shown, the progress of some hundred packages is not
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=300 \
+        -o Dpkg::Use-Pty=0 "$@" >/dev/null
 }
 
 if [ -n "$unknown" ]; then # lists never fetched, or too old

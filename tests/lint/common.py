@@ -5,26 +5,30 @@ import subprocess
 
 MAX_FILE_LINES = 800
 MAX_FUNCTION_LINES = 80
+GENERATED_FILES = ("configure", "configure~", "config.h.in", "config.h.in~")
 
 
 def tracked():
-    """The files of the project, also those not committed yet; all of them in a tarball."""
-    if os.path.exists(".git"):
+    """The files of the project, also those not committed yet. Where git cannot tell (a tarball,
+    or no git, or somebody else's clone): all that the build has not made."""
+    try:
         out = subprocess.run(
             ["git", "ls-files", "-z", "-co", "--exclude-standard"],
-            check=True, capture_output=True).stdout
-        names = [name for name in out.decode().split("\0") if name]
-    else:
-        names = []
+            check=True, capture_output=True).stdout if os.path.exists(".git") else b""
+    except (OSError, subprocess.CalledProcessError):
+        out = b""
+    names = [name for name in out.decode().split("\0") if name]
+    if not names:
         for folder, folders, files in os.walk("."):
             folders[:] = [f for f in folders if not generated(folder, f)]
             names += [os.path.relpath(os.path.join(folder, f)) for f in files]
+        names = [n for n in names if n not in GENERATED_FILES]
     return sorted(n for n in names if os.path.isfile(n) and not os.path.islink(n))
 
 
 def generated(parent, name):
     """Whether a folder is made by the build (as .gitignore says)."""
-    if name in ("__pycache__", ".pytest_cache", "autom4te.cache"):
+    if name in (".git", "__pycache__", ".pytest_cache", "autom4te.cache"):
         return True
     return parent == "." and (name.startswith("build") or name == "run")
 

@@ -17,7 +17,7 @@ tool() {
 tool dpkg-query <<END
 #!/bin/sh
 case "\$*" in
-*Depends*) echo 'clang-19 (>= 19~)' ;;
+*Depends*) echo 'Depends: clang-19 (>= 19~)' ;;
 *) sed 's/^/installed /' $scratch/installed ;;
 esac
 END
@@ -27,7 +27,8 @@ for name; do :; done
 case \$1 in
 policy) if grep -qxF "\$name" $scratch/known; then echo '  Candidate: 1.0'
         else echo '  Candidate: (none)'; fi ;;
-show) grep -qxF clang $scratch/known && echo 'Depends: clang-19 (>= 19~)' ;;
+show) grep -qxF clang $scratch/known &&
+    printf 'Package: clang\nDepends: clang-19 (>= 19~)\nBreaks: clang-3.2\n' ;;
 esac
 END
 tool apt-get <<END
@@ -58,7 +59,7 @@ END
 
 all='gcc libc6-dev make autoconf pkgconf libuv1-dev libssl-dev libcoap3-dev libsqlite3-dev
 libcjson-dev libmicrohttpd-dev libcurl4-openssl-dev libjansson-dev libexpat1-dev libinih-dev'
-tests='libcmocka-dev python3 python3-venv libcoap3-bin default-jdk-headless maven clang llvm
+tests='git libcmocka-dev python3 python3-venv libcoap3-bin default-jdk-headless maven clang llvm
 libclang-rt-19-dev clang-format clang-tidy cppcheck mandoc valgrind'
 
 reset() {
