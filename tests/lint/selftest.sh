@@ -5,6 +5,7 @@
 set -u
 top=$(pwd)
 flags=$(realpath -m "${B:-build}")/compile.flags
+[ -e "$flags" ] || { echo "not ok 1 - $flags is missing: run make first" && exit 1; }
 scratch=$(mktemp -d) || exit 1
 trap 'rm -rf "$scratch"' EXIT
 count=0

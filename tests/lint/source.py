@@ -17,9 +17,10 @@ def banned(_build):
     """Functions that are not to be used."""
     for words, where, exceptions, instead in rows("tests/lint/banned", "|"):
         words = "|".join(words.split())
-        # a call, or the bare name handed on; not a member, not part of another name, and not
-        # the archetype of a format attribute
-        pattern = re.compile(rf"(?<![\w.])(?<!->)(?<!format\()({words})\s*(?=[(),;]|$)", re.M)
+        # a call, but of no member; stdio's streams and, as they are handed on, allocators bare
+        pattern = re.compile(rf"(?<![\w.])(?<!->)({words})\s*\("
+                             r"|(?<![\w.])(?<!->)(stdout|stderr)\b"
+                             r"|[=,(&?:]\s*(malloc|calloc|realloc|free)\s*(?=[,);])")
         for name in common.c_files(*where.split()):
             if any(fnmatch.fnmatch(name, e) for e in exceptions.split()):
                 continue
@@ -28,7 +29,10 @@ def banned(_build):
                 if line.lstrip().startswith("#"):
                     continue
                 for match in pattern.finditer(line):
-                    yield f"{name}:{number}: {match[1]} is banned here; use {instead}"
+                    word = match[1] or match[2] or match[3]
+                    if word not in words.split("|"):
+                        continue
+                    yield f"{name}:{number}: {word} is banned here; use {instead}"
 
 
 def file_length(_build):
