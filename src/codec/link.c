@@ -5,6 +5,7 @@
 
 #define LINKS_MAX 4096
 #define ALT_PATH_MAX 255
+#define INSERTION_MAX 64
 /* Longest entry of the text: </65534/65534>;ver=255.255 and a comma. */
 #define ENTRY_TEXT_MAX 27
 /* Root link: <>;rt="oma.lwm2m";ct="…", without the path and the numbers. */
@@ -161,7 +162,6 @@ const struct link_param *link_param(const struct link *l, const char *name)
 /* A list being collected. */
 struct collect {
     struct view alt_path; /* points into the input */
-    bool has_alt_path;
     size_t links;
     struct objlist *list; /* room for every link and for the text */
 };
@@ -205,19 +205,23 @@ static bool is_alt_path(struct view path)
     return true;
 }
 
+/* Ends the walk with ERR_EXISTS at the first link of that resource type. */
 static int find_root(void *ctx, const struct link *l)
 {
     struct collect *c = ctx;
     const struct link_param *rt = link_param(l, "rt");
     struct view path = strip_slash(l->target);
+    int rc;
 
-    if (c->has_alt_path || rt == NULL || !has_word(rt->value, "oma.lwm2m") || !is_alt_path(path))
+    if (rt == NULL || !has_word(rt->value, "oma.lwm2m") || (path.n > 0 && !is_alt_path(path)))
         return ERR_OK;
     if (path.n > ALT_PATH_MAX)
         return ERR_LIMIT;
+    rc = view_utf8(path);
+    if (rc < 0)
+        return rc;
     c->alt_path = path;
-    c->has_alt_path = true;
-    return view_utf8(path);
+    return ERR_EXISTS;
 }
 
 static void read_formats(struct objlist *list, struct view ct)
@@ -290,6 +294,23 @@ static int entry_cmp(const void *a, const void *b)
     return order != 0 ? order : version_cmp(y->version, x->version);
 }
 
+/* Real lists are short and nearly in order; long ones may be anything. */
+static void sort_entries(struct objlist_entry *e, size_t n)
+{
+    if (n > INSERTION_MAX) {
+        qsort(e, n, sizeof *e, entry_cmp);
+        return;
+    }
+    for (size_t i = 1; i < n; i++) {
+        struct objlist_entry moving = e[i];
+        size_t at = i;
+
+        for (; at > 0 && entry_cmp(&e[at - 1], &moving) > 0; at--)
+            e[at] = e[at - 1];
+        e[at] = moving;
+    }
+}
+
 /* Ascending, each path once: of several with their versions the highest. */
 static void order_entries(struct objlist *list)
 {
@@ -301,7 +322,7 @@ static void order_entries(struct objlist *list)
         sorted++;
     if (sorted >= list->count)
         return;
-    qsort(e, list->count, sizeof *e, entry_cmp);
+    sort_entries(e, list->count);
     for (size_t i = 0; i < list->count; i++)
         if (kept == 0 || !path_eq(&e[kept - 1].path, &e[i].path))
             e[kept++] = e[i];
@@ -381,26 +402,24 @@ static struct objlist *finish_list(struct objlist *list, size_t size, struct vie
     return list;
 }
 
-/* Upper bound of the links of a text. */
-static size_t count_links(struct view text)
+/* Upper bound of the entries of a text: the shortest are </1> and a comma between two. */
+static size_t most_entries(struct view text)
 {
-    size_t n = 0;
+    size_t n = (text.n + 1) / 5;
 
-    for (size_t i = 0; i < text.n; i++)
-        n += text.p[i] == '<';
     return n < LINKS_MAX ? n : LINKS_MAX;
 }
 
 int link_objlist(struct view text, const struct hash_key *key, struct objlist **ret_list)
 {
     struct collect c = {.alt_path = VIEW_NONE};
-    size_t most = count_links(text);
+    size_t most = most_entries(text);
     size_t size;
     int rc = ERR_OK;
 
     if (text.n > 0 && memmem(text.p, text.n, "oma.lwm2m", 9) != NULL)
         rc = link_parse(text, find_root, &c);
-    if (rc < 0)
+    if (rc < 0 && rc != ERR_EXISTS)
         return rc;
     size = sizeof *c.list + most * (sizeof(struct objlist_entry) + ENTRY_TEXT_MAX) + c.alt_path.n +
            ROOT_TEXT_MAX;

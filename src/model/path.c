@@ -20,13 +20,13 @@ static int id_read(const uint8_t **p, const uint8_t *end, uint16_t *ret_id)
 
 int path_parse(struct view v, struct path *ret_path)
 {
-    const uint8_t *s = v.p;
-    const uint8_t *end = v.p + v.n;
+    const uint8_t *s, *end;
     struct path out = {0};
 
-    if (v.n == 0 || *s != '/')
+    if (v.n == 0 || v.p[0] != '/')
         return ERR_PATH;
-    s++;
+    s = v.p + 1;
+    end = v.p + v.n;
     while (s < end) {
         int rc;
 
