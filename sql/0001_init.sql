@@ -10,7 +10,6 @@ PRAGMA application_id = 1280127571; -- "LM2S"
 --   row, generation   highest ever used; they survive the deletion of their row
 --   devices           rows of registration
 --   hash_key0, _key1  seed of objlist.hash, drawn once per database
---   probe             written by the server to see whether a failing disk takes writes again
 --   migration_…       a migration step in progress (version, row, done, total)
 CREATE TABLE meta (
     key TEXT PRIMARY KEY,
@@ -21,7 +20,6 @@ INSERT INTO meta (key, value) VALUES
     ('row', 0),
     ('generation', 0),
     ('devices', 0),
-    ('probe', 0),
     ('hash_key0', random()),
     ('hash_key1', random());
 
@@ -87,3 +85,11 @@ CREATE TABLE model (
     xml TEXT NOT NULL,
     PRIMARY KEY (object, version)
 ) STRICT;
+
+-- Rewritten, and large enough to matter, to see whether a disk that was full takes writes again.
+CREATE TABLE probe (
+    id INTEGER PRIMARY KEY,
+    filler BLOB NOT NULL
+) STRICT;
+
+INSERT INTO probe (id, filler) VALUES (1, zeroblob(32768));

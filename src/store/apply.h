@@ -24,7 +24,7 @@ int apply_guarded(struct apply *a, const struct txn *t);
 /* On failure the transaction is rolled back. */
 int apply_commit(struct apply *a);
 void apply_rollback(struct apply *a);
-/* A small write of its own: does the store take writes again? */
+/* A write of its own that changes nothing: does the store take writes again? */
 int apply_probe(struct apply *a);
 
 /* What SQLite said when a transaction failed last. */

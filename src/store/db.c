@@ -17,7 +17,7 @@ static const struct {
     const char *setup;
 } modes[] = {
     [DB_WRITER] = {SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
-                   "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0;"
+                   "PRAGMA wal_autocheckpoint = 0;"
                    "PRAGMA temp_store = MEMORY;" DB_CACHE_WRITER DB_WAL_KEPT},
     [DB_READER] = {SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX,
                    "PRAGMA temp_store = MEMORY;" DB_CACHE_READER},
@@ -33,13 +33,34 @@ static const struct {
     {SQLITE_TOOBIG, ERR_LIMIT},
 };
 
+/* Why the system refused, as the file remembers it. */
+static int file_errno(sqlite3 *db, int which)
+{
+    sqlite3_file *file = NULL;
+    int number = 0;
+
+    if (sqlite3_file_control(db, "main", which, &file) == SQLITE_OK && file && file->pMethods)
+        file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &number);
+    return number;
+}
+
+static bool is_full(int number)
+{
+    return number == ENOSPC || number == EDQUOT || number == EFBIG;
+}
+
+/* Quotas and file size limits reach us as plain write errors, the reason in one place or another.
+ */
+static bool is_out_of_space(sqlite3 *db)
+{
+    return db && (is_full(sqlite3_system_errno(db)) ||
+                  is_full(file_errno(db, SQLITE_FCNTL_FILE_POINTER)) ||
+                  is_full(file_errno(db, SQLITE_FCNTL_JOURNAL_POINTER)));
+}
+
 int db_error(sqlite3 *db, int result)
 {
-    int system = db ? sqlite3_system_errno(db) : 0;
-
-    /* Quotas and file size limits reach us as plain write errors. */
-    if ((result & 0xff) == SQLITE_IOERR &&
-        (system == ENOSPC || system == EDQUOT || system == EFBIG))
+    if ((result & 0xff) == SQLITE_IOERR && is_out_of_space(db))
         return ERR_DISKFULL;
     for (size_t i = 0; i < mem_count(errors); i++) {
         if (errors[i].result == (result & 0xff))
@@ -135,10 +156,9 @@ void db_finalize_all(size_t count, sqlite3_stmt **stmts)
 int db_run(sqlite3_stmt *stmt)
 {
     int result = sqlite3_step(stmt);
-    int rc = result == SQLITE_DONE ? ERR_OK : db_error(sqlite3_db_handle(stmt), result);
 
     sqlite3_reset(stmt);
-    return rc;
+    return result == SQLITE_DONE ? ERR_OK : db_error(sqlite3_db_handle(stmt), result);
 }
 
 int db_number(sqlite3 *db, const char *sql, int64_t *ret_number)

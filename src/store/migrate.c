@@ -88,12 +88,22 @@ static int run_begin(sqlite3 *db)
     return db_exec(db, "BEGIN IMMEDIATE");
 }
 
+/* Passes a failure on, after saying what SQLite has to say about it. */
+static int explain(sqlite3 *db, int rc)
+{
+    if (rc < 0)
+        log_error("cannot bring the database to the present schema",
+                  log_text("reason", sqlite3_errmsg(db)));
+    return rc;
+}
+
 /* Ends the transaction: COMMIT when all went well, else ROLLBACK. Returns what the caller should.
  */
 static int run_end(sqlite3 *db, int rc)
 {
     if (rc == ERR_OK)
         rc = db_exec(db, "COMMIT");
+    explain(db, rc);
     if (rc < 0 && !sqlite3_get_autocommit(db))
         db_exec(db, "ROLLBACK");
     return rc;
@@ -248,7 +258,7 @@ static int run_chunk(struct pass *pass, int64_t *ret_rows)
 
 static int run_chunks(struct pass *pass)
 {
-    int64_t rows;
+    int64_t rows = 0;
     int rc;
 
     do {
@@ -290,7 +300,7 @@ static int run_chunked(sqlite3 *db, const struct migrate_config *cfg, unsigned v
     if (rc == ERR_OK)
         rc = resume_pass(&pass);
     if (rc == ERR_OK)
-        rc = prepare_pass(&pass, parts);
+        rc = explain(db, prepare_pass(&pass, parts));
     if (rc == ERR_OK)
         rc = run_chunks(&pass);
     /* Before the last part, which may change what they were made for. */
@@ -313,24 +323,20 @@ static int check_ours(sqlite3 *db, int64_t *ret_version)
         rc = db_number(db, "SELECT count(*) FROM sqlite_schema", &objects);
     if (rc < 0)
         return rc;
-    if (application != MIGRATE_APPLICATION_ID && (application || version || objects))
+    if (application != MIGRATE_APPLICATION_ID && (application || version || objects)) {
+        log_error("the database belongs to another program",
+                  log_i64("application_id", application));
         return ERR_STORE;
+    }
     *ret_version = version;
     return ERR_OK;
 }
 
-int migrate_run(sqlite3 *db, const struct migrate_config *cfg)
+static int run_steps(sqlite3 *db, const struct migrate_config *cfg, int64_t version,
+                     int64_t progress)
 {
-    int64_t newest = cfg->steps[cfg->count - 1].version;
-    int64_t version, progress;
-    int rc = check_ours(db, &version);
+    int rc = ERR_OK;
 
-    if (rc == ERR_OK)
-        rc = in_progress(db, &progress);
-    if (rc == ERR_OK && (version > newest || progress > newest))
-        rc = ERR_SCHEMA;
-    if (rc < 0)
-        return rc;
     for (size_t i = 0; rc == ERR_OK && i < cfg->count; i++) {
         const struct schema_step *step = &cfg->steps[i];
         struct parts parts = take_apart(step->text);
@@ -343,4 +349,23 @@ int migrate_run(sqlite3 *db, const struct migrate_config *cfg)
             rc = run_plain(db, step);
     }
     return rc;
+}
+
+int migrate_run(sqlite3 *db, const struct migrate_config *cfg)
+{
+    int64_t newest = cfg->steps[cfg->count - 1].version;
+    int64_t version, progress;
+    int rc = check_ours(db, &version);
+
+    if (rc == ERR_OK)
+        rc = in_progress(db, &progress);
+    if (rc == ERR_OK && (version > newest || progress > newest))
+        rc = ERR_SCHEMA;
+    if (rc == ERR_OK)
+        rc = db_exec(db, "PRAGMA journal_mode = WAL");
+    if (rc == ERR_OK)
+        rc = run_steps(db, cfg, version, progress);
+    if (rc == ERR_OK || rc == ERR_SCHEMA || rc == ERR_DISKFULL || rc == ERR_NOMEM)
+        return rc;
+    return ERR_STORE;
 }

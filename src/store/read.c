@@ -23,6 +23,8 @@ enum {
     "SELECT r.row, r.endpoint, n.expires FROM registration r CROSS JOIN renewal n ON n.row = "     \
     "r.row "
 
+#define OBSERVATIONS "SELECT token, row, reg_id, path, format, attributes, since FROM observation "
+
 static const char *const sql[STMT_COUNT] = {
     [STMT_ROWS] = "SELECT " ROW_SELECT " WHERE r.row > ?1 ORDER BY r.row LIMIT ?2",
     [STMT_ROW] = "SELECT " ROW_SELECT " WHERE r.row = ?1",
@@ -30,8 +32,7 @@ static const char *const sql[STMT_COUNT] = {
     [STMT_SCAN_AFTER] = SCAN "WHERE r.endpoint > ?1 ORDER BY r.endpoint LIMIT ?2",
     [STMT_SCAN_FROM] = SCAN "WHERE r.endpoint >= ?1 ORDER BY r.endpoint LIMIT ?2",
     [STMT_LINKS] = "SELECT text FROM objlist WHERE id = ?1",
-    [STMT_OBSERVATIONS] = "SELECT token, row, reg_id, path, format, attributes, since "
-                          "FROM observation WHERE token BETWEEN ?1 AND ?2 ORDER BY token LIMIT ?3",
+    [STMT_OBSERVATIONS] = OBSERVATIONS "WHERE token BETWEEN ?1 AND ?2 ORDER BY token LIMIT ?3",
     [STMT_MODELS] = "SELECT object, version, xml FROM model ORDER BY object, version",
     [STMT_MARK] = "SELECT value FROM meta WHERE key = ?1",
 };

@@ -140,31 +140,34 @@ static void set_health(struct store *s, int rc)
         log_info("the store takes writes again");
     else
         log_error("the store does not take writes", log_text("path", s->path),
-                  log_text("reason", apply_reason(s->apply)));
+                  log_text("reason", err_text(rc)), log_text("detail", apply_reason(s->apply)));
     if (rc == ERR_OK || s->rc == ERR_OK)
         s->failing_since_ms = rc == ERR_OK ? 0 : clock_wall_ms();
     s->rc = rc;
 }
 
+/* The numbers first: whoever waits for a completion finds them up to date. */
 static void finish_batch(struct store *s, size_t n, int rc)
 {
     uint64_t failed = 0;
 
     for (size_t i = 0; i < n; i++) {
-        struct txn *t = s->batch[i];
-
         if (rc < 0)
-            t->rc = rc;
-        failed += t->rc < 0;
-        if (t->done)
-            t->done(t);
-        else
-            txn_free(t);
+            s->batch[i]->rc = rc;
+        failed += s->batch[i]->rc < 0;
     }
     s->failed += failed;
     s->committed += n - failed;
     counter_add(&s->counters, COUNTER_txns_submitted, n);
     counter_add(&s->counters, COUNTER_txns_failed, failed);
+    for (size_t i = 0; i < n; i++) {
+        struct txn *t = s->batch[i];
+
+        if (t->done)
+            t->done(t);
+        else
+            txn_free(t);
+    }
 }
 
 static void run_batch(struct store *s, size_t n)
