@@ -1,16 +1,18 @@
 /*
  * codec: every parser of foreign bytes on the device side, and its writer.
  *
- * MUST be bounded in time, depth and memory for any input, MUST NOT keep a pointer into its input after it
- * returns (batches own their bytes), MUST NOT do I/O or know a peer. Emits strictly, accepts generously.
- * libcoap is used by pdu.c only, jansson by senml_json.c only, expat by objectxml.c only.
+ * MUST be bounded in time, depth and memory for any input, MUST NOT keep a pointer into its input
+ * after it returns (batches own their bytes), MUST NOT do I/O or know a peer. Emits strictly,
+ * accepts generously. libcoap is used by pdu.c only, jansson by senml_json.c only, expat by
+ * objectxml.c only.
  */
 #ifndef CODEC_CODEC_H
 #define CODEC_CODEC_H
 
 #include "model/model.h"
 
-/* ---- pdu: CoAP messages (RFC 7252 section 3) ------------------------------------------------------ */
+/* ---- pdu: CoAP messages (RFC 7252 section 3)
+ * ------------------------------------------------------ */
 
 enum pdu_type { PDU_CON, PDU_NON, PDU_ACK, PDU_RST };
 
@@ -75,8 +77,9 @@ struct pdu {
     struct view payload;
 };
 
-/* Checks the whole message. On failure ret_pdu->type and ->mid are still set when the header could be read
- * (4 bytes, version 1): a malformed CON is rejected with RST (RFC 7252 section 4.2); ret_header tells. */
+/* Checks the whole message. On failure ret_pdu->type and ->mid are still set when the header could
+ * be read (4 bytes, version 1): a malformed CON is rejected with RST (RFC 7252 section 4.2);
+ * ret_header tells. */
 int pdu_parse(struct view datagram, struct pdu *ret_pdu, bool *ret_header);
 
 struct pdu_iter {
@@ -92,18 +95,19 @@ bool pdu_option_get(const struct pdu *p, uint32_t number, struct view *ret_value
 bool pdu_option_uint(const struct pdu *p, uint32_t number, uint32_t *ret_value);
 /* Decodes a uint option value (0–4 bytes); ERR_RANGE when longer. */
 int pdu_uint(struct view value, uint32_t *ret_number);
-/* False when the option is known and its length outside of what its definition allows: such an option is
- * treated like an unknown one (RFC 7252 section 5.4.3). */
+/* False when the option is known and its length outside of what its definition allows: such an
+ * option is treated like an unknown one (RFC 7252 section 5.4.3). */
 bool pdu_option_length_ok(uint32_t number, size_t n);
 
-/* Writes a message. Options must come in ascending order (assert). Sticky: check rc from pdu_finish. */
+/* Writes a message. Options must come in ascending order (assert). Sticky: check rc from
+ * pdu_finish. */
 struct pdu_writer {
     uint8_t *start, *p, *end;
     uint32_t last_option;
     int rc;
 };
-void pdu_begin(struct pdu_writer *w, void *out, size_t cap, enum pdu_type type, uint8_t code, uint16_t mid,
-               struct view token);
+void pdu_begin(struct pdu_writer *w, void *out, size_t cap, enum pdu_type type, uint8_t code,
+               uint16_t mid, struct view token);
 void pdu_put_option(struct pdu_writer *w, uint32_t number, struct view value);
 void pdu_put_uint(struct pdu_writer *w, uint32_t number, uint32_t value);
 /* Each segment of "/a/b" or "a/b" as one option (Uri-Path 11, Location-Path 8); "" puts none. */
@@ -127,15 +131,18 @@ uint32_t pdu_block_encode(struct pdu_block b);
 /* "2.05"; out holds 5 bytes. */
 void pdu_code_format(uint8_t code, char out[5]);
 
-/* ---- link: application/link-format (RFC 6690, LwM2M Core 6.2.1.2) ---------------------------------- */
+/* ---- link: application/link-format (RFC 6690, LwM2M Core 6.2.1.2)
+ * ---------------------------------- */
 
 struct link_param {
     struct view name;
-    struct view value; /* quotes removed, escapes left as they are; p NULL when the parameter has none */
+    struct view
+        value; /* quotes removed, escapes left as they are; p NULL when the parameter has none */
 };
 #define LINK_PARAMS_MAX 16
 struct link {
-    struct view target; /* between < and >; p NULL for the legacy bare parameters of Bootstrap-Discover */
+    struct view
+        target; /* between < and >; p NULL for the legacy bare parameters of Bootstrap-Discover */
     size_t param_count;
     struct link_param params[LINK_PARAMS_MAX]; /* further ones are skipped */
 };
@@ -145,24 +152,26 @@ typedef int (*link_fn)(void *ctx, const struct link *l);
 int link_parse(struct view text, link_fn each, void *ctx);
 const struct link_param *link_param(const struct link *l, const char *name);
 
-/* Object list of a Register or Update payload: finds the alternate path (rt="oma.lwm2m"), `ct` of the root
- * link, objects, instances, versions; drops /0, /21, /23 and what is not an object link; accepts targets with
- * or without the alternate path. ERR_LIMIT past 4 096 links or an alternate path of more than 255 bytes. Caller
- * releases with mem_free when refs is 0 (refs is 1 on return). `hash` is that of the text, with the key.
+/* Object list of a Register or Update payload: finds the alternate path (rt="oma.lwm2m"), `ct` of
+ * the root link, objects, instances, versions; drops /0, /21, /23 and what is not an object link;
+ * accepts targets with or without the alternate path. ERR_LIMIT past 4 096 links or an alternate
+ * path of more than 255 bytes. Caller releases with mem_free when refs is 0 (refs is 1 on return).
+ * `hash` is that of the text, with the key.
  *
- * The text is the same for equal lists however they were sent: the root link if there is something to say of it,
- * then the links in ascending order, without the alternate path in front of them. Read again (store to memory)
- * it gives the same list. */
+ * The text is the same for equal lists however they were sent: the root link if there is something
+ * to say of it, then the links in ascending order, without the alternate path in front of them.
+ * Read again (store to memory) it gives the same list. */
 int link_objlist(struct view text, const struct hash_key *key, struct objlist **ret_list);
 
-/* ---- content: payloads by Content-Format ------------------------------------------------------------- */
+/* ---- content: payloads by Content-Format
+ * ------------------------------------------------------------- */
 
 /* What a codec must know to type and place values. */
 struct content_env {
-    const struct registry *registry;    /* may be NULL: untyped decoding by best guess */
-    const struct objlist *objects;      /* versions of the device's objects; may be NULL */
-    struct view prefix;                 /* alternate path expected in SenML names, "" when none */
-    int64_t now_ms;                     /* Unix ms, base of relative times */
+    const struct registry *registry; /* may be NULL: untyped decoding by best guess */
+    const struct objlist *objects;   /* versions of the device's objects; may be NULL */
+    struct view prefix;              /* alternate path expected in SenML names, "" when none */
+    int64_t now_ms;                  /* Unix ms, base of relative times */
 };
 
 /* One row per format a device may send or take. */
@@ -172,17 +181,17 @@ struct content_format {
     bool hierarchical;
     int (*decode)(const struct content_env *env, struct view body, const struct path *base,
                   struct batch *ret_batch);
-    int (*encode)(const struct content_env *env, const struct batch *values, const struct path *base,
-                  struct buf *out); /* NULL: we only read it */
+    int (*encode)(const struct content_env *env, const struct batch *values,
+                  const struct path *base, struct buf *out); /* NULL: we only read it */
 };
 /* The row of a Content-Format, aliases of drafts included (1541–1543); NULL when unknown. */
 const struct content_format *content_format(int32_t number);
 const struct content_format *content_format_by_media_type(struct view media_type);
 
 /*
- * Decodes the answer to a request of path `base` into records with absolute paths, typed by the model where it
- * is known. Adds to ret_batch, which is left in an unspecified but valid state on failure.
- * ERR_FORMAT for an unknown format; FORMAT_NONE is taken as text.
+ * Decodes the answer to a request of path `base` into records with absolute paths, typed by the
+ * model where it is known. Adds to ret_batch, which is left in an unspecified but valid state on
+ * failure. ERR_FORMAT for an unknown format; FORMAT_NONE is taken as text.
  */
 int content_decode(int32_t format, const struct content_env *env, struct view body,
                    const struct path *base, struct batch *ret_batch);
@@ -190,23 +199,28 @@ int content_decode(int32_t format, const struct content_env *env, struct view bo
 int content_encode(int32_t format, const struct content_env *env, const struct batch *values,
                    const struct path *base, struct buf *out);
 
-/* Type and definition lookup shared by the codecs: the type the model gives the resource of p, or NONE. */
-enum value_type content_type_of(const struct content_env *env, const struct path *p, bool *ret_multiple);
+/* Type and definition lookup shared by the codecs: the type the model gives the resource of p, or
+ * NONE. */
+enum value_type content_type_of(const struct content_env *env, const struct path *p,
+                                bool *ret_multiple);
 
-/* ---- attr: Write-Attributes and observation attributes (spec 03 section 1) ----------------------------- */
+/* ---- attr: Write-Attributes and observation attributes (spec 03 section 1)
+ * ----------------------------- */
 
-/* Checks "pmin=5&pmax=10&gt" (a key without value unsets): known keys, number syntax, level of the path,
- * lt < gt and lt + 2 st < gt, pmin <= pmax, epmin < epmax. ERR_ATTRIBUTES, ERR_INVALID or ERR_DUPLICATE;
- * *ret_what (static text) names the trouble. */
+/* Checks "pmin=5&pmax=10&gt" (a key without value unsets): known keys, number syntax, level of the
+ * path, lt < gt and lt + 2 st < gt, pmin <= pmax, epmin < epmax. ERR_ATTRIBUTES, ERR_INVALID or
+ * ERR_DUPLICATE; *ret_what (static text) names the trouble. */
 int attr_check(struct view query, const struct path *p, const char **ret_what);
 
-/* ---- execargs: Execute arguments (spec 02 section 5) ------------------------------------------------------ */
+/* ---- execargs: Execute arguments (spec 02 section 5)
+ * ------------------------------------------------------ */
 int execargs_check(struct view text);
 
-/* ---- objectxml: OMA object definition files ---------------------------------------------------------------- */
+/* ---- objectxml: OMA object definition files
+ * ---------------------------------------------------------------- */
 
-/* One <Object> of an OMA LWM2M object definition. Bounded: 1 MiB of XML, 4 096 resources, no external
- * entities, no internal DTD expansion. *ret_line is set on failure too. */
+/* One <Object> of an OMA LWM2M object definition. Bounded: 1 MiB of XML, 4 096 resources, no
+ * external entities, no internal DTD expansion. *ret_line is set on failure too. */
 int objectxml_parse(struct view xml, struct object_def **ret_def, unsigned *ret_line);
 
 #endif
