@@ -1,9 +1,11 @@
 /*
- * api: the northbound surface. REST/JSON over TCP and over a unix socket, events (SSE), metrics, health.
+ * api: the northbound surface. REST/JSON over TCP and over a unix socket, events (SSE), metrics,
+ * health.
  *
- * MUST authenticate, bound and check everything that comes in, answer every failure with a problem (RFC 9457)
- * and never hang. MUST NOT hold a pointer into a shard: it submits op, reads the store on its own read-only
- * connection per thread, and receives event. libmicrohttpd, cJSON (and libcurl for webhooks) live here.
+ * MUST authenticate, bound and check everything that comes in, answer every failure with a problem
+ * (RFC 9457) and never hang. MUST NOT hold a pointer into a shard: it submits op, reads the store
+ * on its own read-only connection per thread, and receives event. libmicrohttpd, cJSON (and libcurl
+ * for webhooks) live here.
  */
 #ifndef API_API_H
 #define API_API_H
@@ -11,19 +13,19 @@
 #include "shard/shard.h"
 
 struct api_config {
-    const struct addr *listen;    /* TCP addresses; a token is required unless loopback */
+    const struct addr *listen; /* TCP addresses; a token is required unless loopback */
     size_t listen_count;
-    const char *socket_path;      /* unix socket, 0660; NULL = none */
-    const char *socket_group;     /* group that may connect beside root and our own uid; NULL = none */
-    const char *token_file;       /* lines "name sha256-hex"; NULL = none */
-    const char *database;         /* for the readers */
-    size_t body_limit;            /* request bodies, bytes; default 16 MiB */
-    size_t connection_limit;      /* default 1 024 */
-    unsigned threads;             /* default 4 */
-    unsigned idle_timeout_s;      /* default 30: slow or silent clients are closed and counted */
-    size_t event_ring;            /* default 65 536 */
-    uint32_t op_timeout_ms;       /* longest wait for a device, default 110 000 */
-    const char *spool_dir;        /* folder for large bodies */
+    const char *socket_path;  /* unix socket, 0660; NULL = none */
+    const char *socket_group; /* group that may connect beside root and our own uid; NULL = none */
+    const char *token_file;   /* lines "name sha256-hex"; NULL = none */
+    const char *database;     /* for the readers */
+    size_t body_limit;        /* request bodies, bytes; default 16 MiB */
+    size_t connection_limit;  /* default 1 024 */
+    unsigned threads;         /* default 4 */
+    unsigned idle_timeout_s;  /* default 30: slow or silent clients are closed and counted */
+    size_t event_ring;        /* default 65 536 */
+    uint32_t op_timeout_ms;   /* longest wait for a device, default 110 000 */
+    const char *spool_dir;    /* folder for large bodies */
 };
 void api_config_defaults(struct api_config *cfg);
 

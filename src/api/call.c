@@ -1,0 +1,164 @@
+#include "api/internal.h"
+
+#include <stdio.h>
+
+#define RETRY_AFTER_S "1"
+
+/* ---- query ---- */
+
+static bool decode_query(const char *in, char *out, size_t cap)
+{
+    size_t n = 0;
+
+    for (; *in; in++) {
+        char ch = *in == '+' ? ' ' : *in;
+
+        if (*in == '%') {
+            uint8_t byte;
+            size_t got;
+
+            if (in[1] == '\0' || in[2] == '\0' ||
+                text_unhex(view_of(in + 1, 2), &byte, 1, &got) < 0 || byte == 0)
+                return false;
+            ch = (char)byte;
+            in += 2;
+        }
+        if (n + 1 >= cap)
+            return false;
+        out[n++] = ch;
+    }
+    out[n] = '\0';
+    return true;
+}
+
+bool call_query(struct call *c, const char *name, char *out, size_t cap)
+{
+    const char *raw = MHD_lookup_connection_value(c->connection, MHD_GET_ARGUMENT_KIND, name);
+
+    return raw && decode_query(raw, out, cap);
+}
+
+bool call_query_u64(struct call *c, const char *name, uint64_t fallback, uint64_t max,
+                    uint64_t *ret)
+{
+    const char *raw = MHD_lookup_connection_value(c->connection, MHD_GET_ARGUMENT_KIND, name);
+    char detail[96];
+
+    *ret = fallback;
+    if (!raw || (view_u64(view_str(raw), max, ret) == ERR_OK))
+        return true;
+    snprintf(detail, sizeof(detail), "%s must be a whole number up to %llu", name,
+             (unsigned long long)max);
+    problem_respond(c, ERR_INVALID, detail);
+    return false;
+}
+
+/* ---- answers ---- */
+
+static void queue(struct call *c, unsigned status, struct MHD_Response *r, const char *type,
+                  const char *location)
+{
+    if (!r) {
+        c->result = MHD_NO;
+        c->answered = true;
+        return;
+    }
+    if (type)
+        MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+    if (location)
+        MHD_add_response_header(r, MHD_HTTP_HEADER_LOCATION, location);
+    if (c->allow)
+        MHD_add_response_header(r, MHD_HTTP_HEADER_ALLOW, c->allow);
+    if (status == 401)
+        MHD_add_response_header(r, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer");
+    if (status == 429 || status == 503)
+        MHD_add_response_header(r, MHD_HTTP_HEADER_RETRY_AFTER, RETRY_AFTER_S);
+    MHD_add_response_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+    MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
+    c->result = MHD_queue_response(c->connection, status, r);
+    c->answered = true;
+    MHD_destroy_response(r);
+}
+
+void call_json_location(struct call *c, unsigned status, cJSON *json, const char *location)
+{
+    char *text = json ? cJSON_PrintUnformatted(json) : NULL;
+    const char *type = status >= 400 ? "application/problem+json" : "application/json";
+
+    cJSON_Delete(json);
+    queue(c, status,
+          text ? MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE) : NULL,
+          type, location);
+}
+
+void call_json(struct call *c, unsigned status, cJSON *json)
+{
+    call_json_location(c, status, json, NULL);
+}
+
+void call_text(struct call *c, unsigned status, const char *type, struct view body)
+{
+    void *p = (void *)(uintptr_t)body.p;
+
+    queue(c, status, MHD_create_response_from_buffer(body.n, p, MHD_RESPMEM_MUST_COPY), type, NULL);
+}
+
+void call_empty(struct call *c, unsigned status)
+{
+    queue(c, status, MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT), NULL, NULL);
+}
+
+/* ---- operations ---- */
+
+struct op *call_op(struct call *c, enum op_kind kind)
+{
+    struct op *op = op_new(kind, view_str(c->endpoint));
+    struct api *a = c->api;
+
+    if (!op) {
+        problem_respond(c, ERR_NOMEM, NULL);
+        return NULL;
+    }
+    op->path = c->object_path;
+    op->deadline = clock_mono_ms() + a->cfg.op_timeout_ms;
+    pthread_mutex_lock(&a->conn_lock);
+    op_id_new(&a->random, clock_wall_ms(), &op->id);
+    pthread_mutex_unlock(&a->conn_lock);
+    return op;
+}
+
+/* On the shard's thread: the connection's own thread goes on with the completed operation. */
+static void op_done(struct op *op)
+{
+    struct call *c = op->ctx;
+
+    MHD_resume_connection(c->connection);
+}
+
+void call_submit(struct call *c, struct op *op, void (*finish)(struct call *c))
+{
+    int rc;
+
+    op->done = op_done;
+    op->ctx = c;
+    c->op = op;
+    c->finish = finish;
+    MHD_suspend_connection(c->connection);
+    rc = shards_submit(c->api->deps.shards, op);
+    if (rc < 0) {
+        /* Refused: the shard's queue is full (503), or nobody is registered by that name. */
+        op->result.rc = rc == ERR_FULL ? ERR_BUSY : rc;
+        MHD_resume_connection(c->connection);
+    }
+}
+
+void call_free(struct call *c)
+{
+    if (!c)
+        return;
+    op_free(c->op);
+    cJSON_Delete(c->json);
+    buf_fini(&c->body);
+    mem_free(c->path);
+    mem_free(c);
+}

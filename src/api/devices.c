@@ -1,0 +1,140 @@
+#include "api/internal.h"
+
+#include <stdio.h>
+
+#define PAGE_DEFAULT 100
+#define PAGE_MAX 1000
+
+/* ---- /v1/devices ---- */
+
+struct page {
+    cJSON *devices;
+    int64_t now_ms;
+    size_t count, limit;
+    char last[ENDPOINT_MAX + 1];
+    bool more;
+};
+
+static int add_device(void *ctx, const struct registration *r)
+{
+    struct page *p = ctx;
+
+    if (p->count == p->limit) { /* the one beyond the page says that there is a next one */
+        p->more = true;
+        return ERR_OK;
+    }
+    cJSON_AddItemToArray(p->devices, json_registration(r, p->now_ms));
+    memcpy(p->last, r->endpoint.p, r->endpoint.n);
+    p->last[r->endpoint.n] = '\0';
+    p->count++;
+    return ERR_OK;
+}
+
+/* An opaque cursor: the last endpoint, url-safe. */
+static void put_next(cJSON *json, const struct page *p)
+{
+    struct buf out;
+    const char *text;
+
+    buf_init(&out, 1024);
+    if (p->more)
+        text_base64(&out, view_str(p->last), true);
+    text = buf_cstr(&out);
+    if (p->more && text)
+        cJSON_AddStringToObject(json, "next", text);
+    else
+        cJSON_AddNullToObject(json, "next");
+    buf_fini(&out);
+}
+
+static bool parse_filter(struct call *c, struct read_filter *f, char prefix[ENDPOINT_MAX + 1],
+                         struct buf *after)
+{
+    char text[512];
+    uint64_t limit;
+
+    if (!call_query_u64(c, "limit", PAGE_DEFAULT, PAGE_MAX, &limit))
+        return false;
+    f->limit = limit == 0 ? 1 : limit;
+    if (call_query(c, "cursor", text, sizeof(text)) && text[0] != '\0') {
+        if (text_unbase64(after, view_str(text)) < 0) {
+            problem_respond(c, ERR_INVALID, "cursor is not one of ours");
+            return false;
+        }
+        f->after = buf_view(after);
+    }
+    if (call_query(c, "q", prefix, ENDPOINT_MAX + 1))
+        f->prefix = view_str(prefix);
+    if (call_query(c, "state", text, sizeof(text))) {
+        if (strcmp(text, "registered") == 0)
+            f->state = READ_REGISTERED;
+        else if (strcmp(text, "offline") == 0)
+            f->state = READ_OFFLINE;
+        else {
+            problem_respond(c, ERR_INVALID, "state is registered or offline");
+            return false;
+        }
+    }
+    return true;
+}
+
+void devices_list(struct call *c)
+{
+    struct page page = {.now_ms = clock_wall_ms()};
+    struct read_filter filter = {.now_ms = page.now_ms, .state = READ_ANY};
+    char prefix[ENDPOINT_MAX + 1] = "";
+    struct reader *reader = api_reader(c->api);
+    struct buf after;
+    cJSON *json;
+    int rc;
+
+    buf_init(&after, 512);
+    if (parse_filter(c, &filter, prefix, &after)) {
+        page.limit = filter.limit++;
+        json = cJSON_CreateObject();
+        page.devices = cJSON_AddArrayToObject(json, "devices");
+        rc = reader ? read_devices(reader, &filter, add_device, &page) : ERR_STORE;
+        if (rc < 0) {
+            cJSON_Delete(json);
+            problem_respond(c, rc, NULL);
+        } else {
+            put_next(json, &page);
+            call_json(c, MHD_HTTP_OK, json);
+        }
+    }
+    buf_fini(&after);
+}
+
+/* ---- /v1/devices/{ep} ---- */
+
+static void show_finished(struct call *c)
+{
+    if (c->op->result.rc < 0)
+        problem_of_op(c, c->op);
+    else
+        call_json(c, MHD_HTTP_OK, json_registration(c->op->result.registration, clock_wall_ms()));
+}
+
+void devices_show(struct call *c)
+{
+    struct op *op = call_op(c, OP_STATUS);
+
+    if (op)
+        call_submit(c, op, show_finished);
+}
+
+static void delete_finished(struct call *c)
+{
+    if (c->op->result.rc < 0)
+        problem_of_op(c, c->op);
+    else
+        call_empty(c, MHD_HTTP_NO_CONTENT);
+}
+
+void devices_delete(struct call *c)
+{
+    struct op *op = call_op(c, OP_DEREGISTER);
+
+    if (op)
+        call_submit(c, op, delete_finished);
+}

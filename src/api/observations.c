@@ -1,0 +1,168 @@
+#include "api/internal.h"
+
+#include <stdio.h>
+
+static cJSON *to_json(const struct op_observation *o)
+{
+    cJSON *json = cJSON_CreateObject(), *paths;
+    cJSON *attributes;
+    struct view rest = view_str(o->attributes), part;
+    char text[PATH_TEXT_MAX];
+
+    registration_id_format(o->token, text); /* 16 hex digits */
+    cJSON_AddStringToObject(json, "id", text);
+    paths = cJSON_AddArrayToObject(json, "paths");
+    path_format(&o->path, text);
+    cJSON_AddItemToArray(paths, cJSON_CreateString(text));
+    attributes = cJSON_AddObjectToObject(json, "attributes");
+    while (o->attributes[0] && view_split(&rest, '&', &part)) {
+        struct view value = part, name;
+        char key[32];
+        double number;
+
+        if (!view_split(&value, '=', &name) || name.n >= sizeof(key))
+            continue;
+        memcpy(key, name.p, name.n);
+        key[name.n] = '\0';
+        if (view_double(value, &number) == ERR_OK)
+            cJSON_AddNumberToObject(attributes, key, number);
+        else
+            cJSON_AddNullToObject(attributes, key);
+    }
+    cJSON_AddStringToObject(json, "state", o->active ? "active" : "pending");
+    json_time(json, "since", o->since_ms);
+    return json;
+}
+
+static void list_finished(struct call *c)
+{
+    const struct op *op = c->op;
+    cJSON *json, *array;
+
+    if (op->result.rc < 0) {
+        problem_of_op(c, op);
+        return;
+    }
+    json = cJSON_CreateObject();
+    array = cJSON_AddArrayToObject(json, "observations");
+    for (size_t i = 0; i < op->result.observation_count; i++)
+        cJSON_AddItemToArray(array, to_json(&op->result.observations[i]));
+    cJSON_AddNullToObject(json, "next");
+    call_json(c, MHD_HTTP_OK, json);
+}
+
+void observations_list(struct call *c)
+{
+    struct op *op = call_op(c, OP_OBSERVE_LIST);
+
+    if (op)
+        call_submit(c, op, list_finished);
+}
+
+static void add_finished(struct call *c)
+{
+    const struct op *op = c->op;
+    char location[1024], id[REGISTRATION_ID_LEN + 1];
+    cJSON *json;
+
+    if (op->result.rc < 0 || op->result.observation_count == 0) {
+        problem_of_op(c, op);
+        return;
+    }
+    json = to_json(&op->result.observations[0]);
+    if (op->result.values)
+        cJSON_AddItemToObject(json, "current", json_values(&op->path, op->result.values, "notify"));
+    registration_id_format(op->result.observations[0].token, id);
+    snprintf(location, sizeof(location), "/v1/devices/%s/observations/%s", c->endpoint, id);
+    call_json_location(c, MHD_HTTP_CREATED, json, location);
+}
+
+static bool take_path(struct call *c)
+{
+    const cJSON *paths = cJSON_GetObjectItemCaseSensitive(c->json, "paths");
+    const cJSON *path = cJSON_GetArrayItem(paths, 0);
+
+    if (!cJSON_IsArray(paths) || cJSON_GetArraySize(paths) != 1) {
+        problem_respond(c, ERR_INVALID, "paths must hold one path");
+        return false;
+    }
+    if (!cJSON_IsString(path) || path_parse(view_str(path->valuestring), &c->object_path) < 0 ||
+        c->object_path.depth == 0) {
+        problem_respond(c, ERR_PATH,
+                        "an object path is /object/instance/resource/resource-instance");
+        return false;
+    }
+    return true;
+}
+
+/* "pmin=5&pmax=10" of the attributes object; empty when there are none. */
+static bool take_attributes(struct call *c, struct buf *out)
+{
+    const cJSON *attributes = cJSON_GetObjectItemCaseSensitive(c->json, "attributes"), *item;
+    const char *what = "attributes is an object of numbers";
+    int rc = !attributes || cJSON_IsObject(attributes) ? ERR_OK : ERR_INVALID;
+
+    cJSON_ArrayForEach(item, attributes)
+    {
+        char number[32];
+
+        if (!cJSON_IsNumber(item) && !cJSON_IsBool(item)) {
+            rc = ERR_INVALID;
+            break;
+        }
+        text_double(cJSON_IsBool(item) ? (cJSON_IsTrue(item) ? 1 : 0) : item->valuedouble, number);
+        buf_fmt(out, "%s%s=%s", out->n ? "&" : "", item->string, number);
+    }
+    if (rc == ERR_OK && out->n > 0)
+        rc = attr_check(buf_view(out), &c->object_path, &what);
+    if (rc < 0)
+        problem_respond(c, rc, what);
+    return rc == ERR_OK;
+}
+
+void observations_add(struct call *c)
+{
+    struct buf query;
+    struct op *op;
+
+    if (!c->json) {
+        problem_status(c, 400, "body-missing", "a body is needed", NULL);
+        return;
+    }
+    if (!take_path(c))
+        return;
+    buf_init(&query, 127); /* struct op_observation.attributes */
+    if (take_attributes(c, &query)) {
+        op = call_op(c, OP_OBSERVE);
+        if (op) {
+            if (query.n > 0)
+                op->text = mem_text(query.p, query.n);
+            call_submit(c, op, add_finished);
+        }
+    }
+    buf_fini(&query);
+}
+
+static void delete_finished(struct call *c)
+{
+    if (c->op->result.rc < 0)
+        problem_of_op(c, c->op);
+    else
+        call_empty(c, MHD_HTTP_NO_CONTENT);
+}
+
+void observations_delete(struct call *c)
+{
+    uint64_t token;
+    struct op *op;
+
+    if (registration_id_parse(view_str(c->segments[4]), &token) < 0) {
+        problem_respond(c, ERR_NOTFOUND, "no such observation");
+        return;
+    }
+    op = call_op(c, OP_OBSERVE_CANCEL);
+    if (!op)
+        return;
+    op->token = token;
+    call_submit(c, op, delete_finished);
+}
