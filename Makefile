@@ -118,9 +118,9 @@ $(LIB): $(LIB_OBJ)
 # --as-needed keeps of LIB_LIBS what a program uses.
 LINK = @echo "LINK $@"; $(CC) $(ALL_LDFLAGS)
 $(DAEMON): $(DAEMON_OBJ) $(LIB)
-	$(LINK) -o $@ $(DAEMON_OBJ) $(LIB) $(LIB_LIBS) -lpthread
+	$(LINK) -o $@ $(DAEMON_OBJ) $(LIB) $(LIB_LIBS) -lpthread -lm
 $(CTL): $(CTL_OBJ) $(LIB)
-	$(LINK) -o $@ $(CTL_OBJ) $(LIB) $(LIB_LIBS) -lpthread
+	$(LINK) -o $@ $(CTL_OBJ) $(LIB) $(LIB_LIBS) -lpthread -lm
 $(FLEET): $(FLEET_OBJ) $(LIB)
 	$(LINK) -o $@ $(FLEET_OBJ) $(LIB) $(LIB_LIBS) -lpthread -lm
 
