@@ -320,7 +320,13 @@ static int from_text(struct view text, enum value_type want, struct buf *scratch
         ret->u.bytes = text;
         return value_coerce(ret, want);
     case VALUE_FLOAT:
+        ret->type = want;
+        return view_double(text, &ret->u.float_);
     case VALUE_BOOLEAN:
+        ret->type = want;
+        ret->u.boolean = view_eq_str(text, "true") || view_eq_str(text, "1");
+        return ret->u.boolean || view_eq_str(text, "false") || view_eq_str(text, "0") ? ERR_OK
+                                                                                      : ERR_TYPE;
     case VALUE_NONE:
     case VALUE_TYPE_COUNT:
         break;

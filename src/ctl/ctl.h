@@ -1,0 +1,73 @@
+/*
+ * ctl: lwm2m-serverctl, the REST API on the command line.
+ *
+ * MUST speak nothing but the REST API (over the unix socket, or over TCP with a token), so that
+ * whatever it can do an operator's backend can do too. A table on a terminal, JSON on a pipe; the
+ * exit status tells the outcome.
+ */
+#ifndef CTL_CTL_H
+#define CTL_CTL_H
+
+#include "base/base.h"
+
+#include <cjson/cJSON.h>
+
+/* Exit statuses, documented in lwm2m-serverctl(1). */
+enum ctl_exit {
+    CTL_DONE = 0,
+    CTL_REFUSED = 1,     /* the server refused or failed */
+    CTL_USAGE = 2,       /* the command line is wrong */
+    CTL_UNREACHABLE = 3, /* no server answers */
+    CTL_DEVICE = 4,      /* the device answered with an error */
+    CTL_NO_ANSWER = 5    /* the device did not answer */
+};
+
+struct ctl {
+    const char *socket; /* unix socket, or NULL with url */
+    const char *url;    /* "http://127.0.0.1:8080" */
+    const char *token;
+    const char *format; /* content format asked for, or NULL */
+    const char *type;   /* value type of a write, or NULL */
+    const char *server; /* lwm2m-serverd, for config check */
+    bool json;
+};
+
+/* ---- http ---- */
+
+struct http_reply {
+    long status;
+    char *body;     /* owned, NUL-terminated */
+    char *location; /* owned or NULL */
+};
+/* ERR_UNREACHABLE when nobody answers. body NULL: none; type NULL: application/json. */
+int http_request(const struct ctl *ctl, const char *method, const char *path, const char *body,
+                 size_t size, const char *type, struct http_reply *ret_reply);
+void http_reply_free(struct http_reply *r);
+/* Streams lines of a response body until the server ends it. A negative result of `line` ends it
+ * too. */
+int http_stream(const struct ctl *ctl, const char *path, int (*line)(void *ctx, const char *text),
+                void *ctx);
+/* Percent-encoded; release with mem_free. */
+char *http_escape(const char *text);
+
+/* ---- print ---- */
+
+void print_json(const cJSON *json);
+void print_devices(const cJSON *page, bool header);
+void print_device(const cJSON *device);
+void print_values(const cJSON *answer);
+void print_links(const cJSON *answer);
+void print_observations(const cJSON *page);
+void print_models(const cJSON *page);
+void print_object(const cJSON *object); /* key and value, a line each */
+void print_event(const cJSON *event);
+/* A problem document on standard error; the exit status that says the same. */
+enum ctl_exit print_problem(long status, const char *body);
+
+/* ---- command ---- */
+
+/* argv[0] is the name of the command. */
+enum ctl_exit command_run(const struct ctl *ctl, int argc, char **argv);
+void command_usage(void);
+
+#endif

@@ -1,0 +1,171 @@
+#include "ctl/ctl.h"
+
+#include <stdio.h>
+
+static const char *text_of(const cJSON *object, const char *key)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
+
+    return cJSON_IsString(item) ? item->valuestring : "-";
+}
+
+/* A value as a person writes it. */
+static void put_scalar(const cJSON *item)
+{
+    char *text;
+
+    if (cJSON_IsString(item)) {
+        fputs(item->valuestring, stdout);
+        return;
+    }
+    text = cJSON_PrintUnformatted(item);
+    fputs(text ? text : "-", stdout);
+    cJSON_free(text);
+}
+
+void print_json(const cJSON *json)
+{
+    char *text = cJSON_Print(json);
+
+    if (text)
+        puts(text);
+    cJSON_free(text);
+}
+
+void print_devices(const cJSON *page, bool header)
+{
+    const cJSON *device;
+
+    if (header)
+        printf("%-40s %-10s %-4s %8s %-22s %s\n", "ENDPOINT", "STATE", "VER", "LIFETIME", "ADDRESS",
+               "UPDATED");
+    cJSON_ArrayForEach(device, cJSON_GetObjectItemCaseSensitive(page, "devices"))
+    {
+        const cJSON *lifetime = cJSON_GetObjectItemCaseSensitive(device, "lifetime");
+
+        printf("%-40s %-10s %-4s %8.0f %-22s %s\n", text_of(device, "endpoint"),
+               text_of(device, "state"), text_of(device, "version"), cJSON_GetNumberValue(lifetime),
+               text_of(device, "address"), text_of(device, "updatedAt"));
+    }
+}
+
+void print_object(const cJSON *object)
+{
+    const cJSON *item;
+
+    cJSON_ArrayForEach(item, object)
+    {
+        printf("%-16s ", item->string);
+        put_scalar(item);
+        putchar('\n');
+    }
+}
+
+void print_device(const cJSON *device)
+{
+    const cJSON *item, *object;
+
+    cJSON_ArrayForEach(item, device)
+    {
+        if (strcmp(item->string, "objects") == 0)
+            continue;
+        printf("%-16s ", item->string);
+        put_scalar(item);
+        putchar('\n');
+    }
+    printf("%-16s", "objects");
+    cJSON_ArrayForEach(object, cJSON_GetObjectItemCaseSensitive(device, "objects"))
+        printf(" %s", text_of(object, "path"));
+    putchar('\n');
+}
+
+static void put_value(const cJSON *value)
+{
+    printf("%-20s ", text_of(value, "path"));
+    put_scalar(cJSON_GetObjectItemCaseSensitive(value, "value"));
+    printf("  (%s)\n", text_of(value, "type"));
+}
+
+void print_values(const cJSON *answer)
+{
+    const cJSON *values = cJSON_GetObjectItemCaseSensitive(answer, "values"), *value;
+
+    if (!values) {
+        put_value(answer);
+        return;
+    }
+    cJSON_ArrayForEach(value, values) put_value(value);
+}
+
+void print_links(const cJSON *answer)
+{
+    const cJSON *link, *attribute;
+
+    cJSON_ArrayForEach(link, cJSON_GetObjectItemCaseSensitive(answer, "links"))
+    {
+        printf("%-20s", text_of(link, "path"));
+        cJSON_ArrayForEach(attribute, cJSON_GetObjectItemCaseSensitive(link, "attributes"))
+        {
+            printf(" %s=", attribute->string);
+            put_scalar(attribute);
+        }
+        putchar('\n');
+    }
+}
+
+void print_observations(const cJSON *page)
+{
+    const cJSON *o;
+
+    printf("%-18s %-20s %-8s %s\n", "ID", "PATH", "STATE", "SINCE");
+    cJSON_ArrayForEach(o, cJSON_GetObjectItemCaseSensitive(page, "observations"))
+    {
+        const cJSON *path = cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(o, "paths"), 0);
+
+        printf("%-18s %-20s %-8s %s\n", text_of(o, "id"),
+               cJSON_IsString(path) ? path->valuestring : "-", text_of(o, "state"),
+               text_of(o, "since"));
+    }
+}
+
+void print_models(const cJSON *page)
+{
+    const cJSON *m;
+
+    printf("%7s %-8s %s\n", "OBJECT", "VERSION", "NAME");
+    cJSON_ArrayForEach(m, cJSON_GetObjectItemCaseSensitive(page, "models"))
+        printf("%7.0f %-8s %s\n", cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(m, "id")),
+               text_of(m, "version"), text_of(m, "name"));
+}
+
+void print_event(const cJSON *event)
+{
+    const cJSON *value;
+    const char *path = text_of(event, "path");
+
+    printf("%s  %-19s %s%s%s", text_of(event, "time"), text_of(event, "type"),
+           text_of(event, "endpoint"), path[0] == '-' ? "" : " ", path[0] == '-' ? "" : path);
+    cJSON_ArrayForEach(value, cJSON_GetObjectItemCaseSensitive(event, "values"))
+    {
+        printf("  %s=", text_of(value, "path"));
+        put_scalar(cJSON_GetObjectItemCaseSensitive(value, "value"));
+    }
+    if (cJSON_GetObjectItemCaseSensitive(event, "reason"))
+        printf("  (%s)", text_of(event, "reason"));
+    putchar('\n');
+    fflush(stdout);
+}
+
+enum ctl_exit print_problem(long status, const char *body)
+{
+    cJSON *json = cJSON_Parse(body);
+
+    fprintf(stderr, "lwm2m-serverctl: %s", json ? text_of(json, "title") : "the server refused");
+    if (cJSON_GetObjectItemCaseSensitive(json, "detail"))
+        fprintf(stderr, ": %s", text_of(json, "detail"));
+    fprintf(stderr, " (%ld)\n", status);
+    cJSON_Delete(json);
+    if (status == 502)
+        return CTL_DEVICE;
+    return status == 504 ? CTL_NO_ANSWER : CTL_REFUSED;
+}
