@@ -47,6 +47,7 @@ enum pdu_option {
     PDU_CONTENT_FORMAT = 12,
     PDU_MAX_AGE = 14,
     PDU_URI_QUERY = 15,
+    PDU_HOP_LIMIT = 16,
     PDU_ACCEPT = 17,
     PDU_Q_BLOCK1 = 19,
     PDU_LOCATION_QUERY = 20,

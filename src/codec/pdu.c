@@ -156,18 +156,35 @@ int pdu_uint(struct view value, uint32_t *ret_number)
 
 bool pdu_option_length_ok(uint32_t number, size_t n)
 {
-    /* RFC 7252 section 5.10, 7641, 7959, 7967, 8613, 9175, 9177. */
+    /* RFC 7252 section 5.10, 7641, 7959, 7967, 8613, 8768, 9175, 9177. */
     static const struct {
         uint16_t number, min, max;
     } rows[] = {
-        {PDU_IF_MATCH, 0, 8},        {PDU_URI_HOST, 1, 255},   {PDU_ETAG, 1, 8},
-        {PDU_IF_NONE_MATCH, 0, 0},   {PDU_OBSERVE, 0, 3},      {PDU_URI_PORT, 0, 2},
-        {PDU_LOCATION_PATH, 0, 255}, {PDU_OSCORE, 0, 255},     {PDU_URI_PATH, 0, 255},
-        {PDU_CONTENT_FORMAT, 0, 2},  {PDU_MAX_AGE, 0, 4},      {PDU_URI_QUERY, 0, 255},
-        {PDU_ACCEPT, 0, 2},          {PDU_Q_BLOCK1, 0, 3},     {PDU_LOCATION_QUERY, 0, 255},
-        {PDU_BLOCK2, 0, 3},          {PDU_BLOCK1, 0, 3},       {PDU_SIZE2, 0, 4},
-        {PDU_Q_BLOCK2, 0, 3},        {PDU_PROXY_URI, 1, 1034}, {PDU_PROXY_SCHEME, 1, 255},
-        {PDU_SIZE1, 0, 4},           {PDU_ECHO, 1, 40},        {PDU_NO_RESPONSE, 0, 1},
+        {PDU_IF_MATCH, 0, 8},
+        {PDU_URI_HOST, 1, 255},
+        {PDU_ETAG, 1, 8},
+        {PDU_IF_NONE_MATCH, 0, 0},
+        {PDU_OBSERVE, 0, 3},
+        {PDU_URI_PORT, 0, 2},
+        {PDU_LOCATION_PATH, 0, 255},
+        {PDU_OSCORE, 0, 255},
+        {PDU_URI_PATH, 0, 255},
+        {PDU_CONTENT_FORMAT, 0, 2},
+        {PDU_MAX_AGE, 0, 4},
+        {PDU_URI_QUERY, 0, 255},
+        {PDU_HOP_LIMIT, 1, 1},
+        {PDU_ACCEPT, 0, 2},
+        {PDU_Q_BLOCK1, 0, 3},
+        {PDU_LOCATION_QUERY, 0, 255},
+        {PDU_BLOCK2, 0, 3},
+        {PDU_BLOCK1, 0, 3},
+        {PDU_SIZE2, 0, 4},
+        {PDU_Q_BLOCK2, 0, 3},
+        {PDU_PROXY_URI, 1, 1034},
+        {PDU_PROXY_SCHEME, 1, 255},
+        {PDU_SIZE1, 0, 4},
+        {PDU_ECHO, 1, 40},
+        {PDU_NO_RESPONSE, 0, 1},
         {PDU_REQUEST_TAG, 0, 8},
     };
 

@@ -137,8 +137,7 @@ const struct resource_def *registry_resource(const struct registry *r, const str
     return d != NULL ? object_def_resource(d, p->id[2]) : NULL;
 }
 
-/* ---- tab-separated definitions ----------------------------------------------------------------
- */
+/* ---- tab-separated definitions ---------------------------------------------------------- */
 
 enum column {
     COLUMN_OBJECT,
