@@ -1,12 +1,12 @@
 /*
  * lwm2m: the domain of one shard. Registration, device management, information reporting.
  *
- * MUST hold the live devices of this shard and everything LwM2M says about them. MUST NOT do I/O or know
- * net, sec, store, threads or the directory: durable writes leave as txn, facts as event, ownership is asked
- * for through domain_ops. Single-threaded; `now` is monotonic ms.
+ * MUST hold the live devices of this shard and everything LwM2M says about them. MUST NOT do I/O or
+ * know net, sec, store, threads or the directory: durable writes leave as txn, facts as event,
+ * ownership is asked for through domain_ops. Single-threaded; `now` is monotonic ms.
  *
- * Order of effects of a Register: tentative claim, txn, COMMIT, claim made visible (the old owner is told),
- * 2.01, then the event. Nothing that was there changes when the store fails.
+ * Order of effects of a Register: tentative claim, txn, COMMIT, claim made visible (the old owner
+ * is told), 2.01, then the event. Nothing that was there changes when the store fails.
  */
 #ifndef LWM2M_LWM2M_H
 #define LWM2M_LWM2M_H
@@ -22,42 +22,48 @@ enum replace_policy {
 };
 
 struct domain_config {
-    uint32_t default_lifetime_s;  /* 1.0 clients that omit lt and are not known to mean infinity: 86 400 */
-    uint32_t grace_s;             /* after the lifetime, before expiry: 93 */
-    uint32_t renewal_interval_s;  /* a renewal is durable after at most min(lifetime / 10, this): 60 */
+    uint32_t default_lifetime_s; /* shown of 1.0 clients that omit lt: 86 400; they never expire */
+    uint32_t grace_s;            /* after the lifetime, before expiry: 93 */
+    uint32_t renewal_interval_s; /* a renewal is stored within min(lifetime / 10, this): 60 */
     enum replace_policy replace;
-    size_t device_limit;          /* per shard; 0 = none */
-    size_t observation_limit;     /* per device: 64 */
-    size_t op_limit;              /* operations of one device under way or waiting: 64 */
-    size_t uplink_body_limit;     /* Register, Update, Send: 65 536 */
-    size_t read_body_limit;       /* answers: 16 MiB */
-    const struct profile *profiles; /* [0] is the default */
+    size_t device_limit;            /* per shard; 0 = none */
+    size_t observation_limit;       /* per device: 64 */
+    size_t op_limit;                /* operations of one device under way or waiting: 64 */
+    size_t uplink_body_limit;       /* Register, Update, Send: 65 536 */
+    size_t read_body_limit;         /* answers: 16 MiB */
+    const struct profile *profiles; /* [0] is the default; "nbiot" is for those that announce N */
     size_t profile_count;
-    uint16_t shard, shards;       /* which we are, of how many: slots are minted so that slot % shards == shard */
+    /* Which we are, of how many: slots are minted so that slot % shards == shard. */
+    uint16_t shard, shards;
 };
 void domain_config_defaults(struct domain_config *cfg);
 
 struct domain_ops {
-    /* Tentative claim: a new generation, registration id and row of this endpoint for this shard. The committed
-     * claim, if any, is untouched. ERR_REFUSED when it belongs to a proven identity other than identity_hash;
-     * with `keep` set (REPLACE_REFUSE), also when a committed claim exists on any shard and is not `except`. */
-    int (*claim)(void *ctx, struct view endpoint, uint64_t identity_hash, bool keep, const struct claim *except,
-                 struct claim **ret_claim);
-    /* Makes it the committed one; the previous owner is told to evict. ERR_STALE: a newer one won. */
+    /* Tentative claim: a new generation, registration id and row of this endpoint for this shard.
+     * The committed claim, if any, is untouched. ERR_REFUSED when it belongs to a proven identity
+     * other than identity_hash; with `keep` set (REPLACE_REFUSE), also when a committed claim
+     * exists on any shard and is not `except`. */
+    int (*claim)(void *ctx, struct view endpoint, uint64_t identity_hash, bool keep,
+                 const struct claim *except, struct claim **ret_claim);
+    /* Makes it the committed one; the previous owner is told to evict. ERR_STALE: a newer one won.
+     */
     int (*claim_commit)(void *ctx, struct claim *c);
     /* Gives it back, committed (deregistered, expired, evicted) or tentative (failed). Frees it. */
     void (*claim_release)(void *ctx, struct claim *c);
-    /* The registration is live on another shard: asks for it. The pending request is replayed by
-     * domain_take or domain_denied. ERR_NOTFOUND: it is nowhere. */
+    /* The registration is live on another shard: asks for it. Takes p on success: engine_replay
+     * once the device has come (domain_take) or was denied. ERR_NOTFOUND: it is nowhere. */
     int (*want)(void *ctx, uint64_t registration_id, struct pending *p);
     /* True when the registration is live on another shard (cheap; asked before engine_defer). */
     bool (*elsewhere)(void *ctx, uint64_t registration_id);
     /* Who the peer of this flow has proven to be (sec); NONE for plain CoAP. Borrowed. */
     void (*identity)(void *ctx, const struct flow *flow, struct identity *ret_identity);
-    /* Whether this identity may use this endpoint name: ERR_OK, ERR_ENDPOINT (4.00) or ERR_FORBIDDEN (4.03).
-     * `endpoint` may be empty; then *ret_endpoint may name one derived from the identity (borrowed). */
-    int (*authorize)(void *ctx, const struct identity *id, struct view endpoint, struct view *ret_endpoint);
-    /* Takes t on success; ERR_FULL leaves it with the caller. Comes back through domain_txn_done. */
+    /* Whether this identity may use this endpoint name: ERR_OK, ERR_ENDPOINT (4.00) or
+     * ERR_FORBIDDEN (4.03). `endpoint` may be empty; then *ret_endpoint may name one derived from
+     * the identity (borrowed). */
+    int (*authorize)(void *ctx, const struct identity *id, struct view endpoint,
+                     struct view *ret_endpoint);
+    /* Takes t on success; ERR_FULL leaves it with the caller. Comes back through domain_txn_done.
+     */
     int (*txn)(void *ctx, struct txn *t);
     void (*event)(void *ctx, struct event *e /* takes */);
     /* The operation belongs to another shard now (the device has moved): takes op. */
@@ -68,13 +74,15 @@ struct domain *domain_new(const struct domain_config *cfg, const struct domain_o
                           struct engine *engine, struct models *models, struct random *random,
                           struct counters *counters, const struct hash_key *key, uint64_t now,
                           int64_t wall_ms);
-/* Completes every operation with ERR_STOPPING, writes pending renewals as txn, releases every claim. */
+/* Completes every operation with ERR_STOPPING, writes pending renewals as txn, releases every
+ * claim. */
 void domain_free(struct domain *d, uint64_t now);
 
 /* Forwarded from the engine's callbacks by the composition root. */
 void domain_request(struct domain *d, struct request *req, uint64_t now);
 size_t domain_body_limit(struct domain *d, const struct request *req);
-int domain_notification(struct domain *d, struct relation *rel, const struct answer *a, uint64_t now);
+int domain_notification(struct domain *d, struct relation *rel, const struct answer *a,
+                        uint64_t now);
 int domain_relation_outgoing(struct domain *d, struct relation *rel, struct outgoing *fill);
 
 /* A command; completes exactly once through op_complete. */
@@ -85,20 +93,24 @@ void domain_txn_done(struct domain *d, struct txn *t /* takes */, uint64_t now);
 /* Timers: expiry (at most `budget` devices a call, so that mass expiry is braked), renewals. */
 void domain_run(struct domain *d, uint64_t now, size_t budget);
 uint64_t domain_next(const struct domain *d);
-/* The wall clock, told once a second and after steps; wall time is only stored, never timed with. */
+/* The wall clock, told once a second and after steps; wall time is only stored, never timed with.
+ */
 void domain_wall(struct domain *d, int64_t wall_ms, uint64_t now);
 
-/* Restart: before any datagram. `outage_ms` shifts the deadlines, each at least a grace period from now. */
-int domain_load(struct domain *d, const struct registration *r, struct claim *claim /* takes on success */,
-                int64_t outage_ms, uint64_t now);
+/* Restart: before any datagram. `outage_ms` shifts the deadlines, each at least a grace period from
+ * now. */
+int domain_load(struct domain *d, const struct registration *r,
+                struct claim *claim /* takes on success */, int64_t outage_ms, uint64_t now);
 /* ERR_NOTFOUND when its registration is not here. */
 int domain_load_observation(struct domain *d, const struct observation *o, uint64_t now);
 
-/* Moving a live device between shards: observations, waiting operations and all. Exchanges under way end
- * with ERR_CANCELLED towards the engine and are sent anew from the new shard. */
-struct device *domain_give(struct domain *d, uint64_t registration_id, uint64_t now); /* NULL: not here */
+/* Moving a live device between shards: observations, waiting operations and all. Exchanges under
+ * way end with ERR_CANCELLED towards the engine and are sent anew from the new shard. */
+struct device *domain_give(struct domain *d, uint64_t registration_id,
+                           uint64_t now); /* NULL: not here */
 int domain_take(struct domain *d, struct device *dev /* takes */, uint64_t now);
-/* The newer registration of the endpoint is committed elsewhere: drop this one if it is still here. */
+/* The newer registration of the endpoint is committed elsewhere: drop this one if it is still here.
+ */
 void domain_evict(struct domain *d, uint64_t registration_id, uint64_t now);
 /* Frees a device that no domain holds (lost move at shutdown). */
 void domain_device_free(struct device *dev);

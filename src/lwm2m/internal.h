@@ -1,0 +1,465 @@
+/*
+ * Private to lwm2m/: the live device, the domain that holds it, and what the files of this folder
+ * offer each other. A file's own functions carry its stem.
+ */
+#ifndef LWM2M_INTERNAL_H
+#define LWM2M_INTERNAL_H
+
+#include "lwm2m/lwm2m.h"
+
+struct job;
+
+/* ---- the live device ----------------------------------------------------------------------------
+ */
+
+/* The ways a device is found. */
+enum chain_kind { CHAIN_ID, CHAIN_ENDPOINT, CHAIN_ADDR, CHAIN_COUNT };
+
+enum device_flag {
+    DEVICE_QUEUE = 1,          /* queue mode */
+    DEVICE_LIFETIME_GIVEN = 2, /* the client named its lifetime */
+    DEVICE_RENEWED = 4,        /* noted for the next renewal transaction */
+    DEVICE_AT_ADDR = 8,        /* in the chain by address: the last to talk from it */
+    DEVICE_LISTED = 16         /* in the tables */
+};
+
+#define DEVICE_NEVER UINT32_MAX
+
+/* One per registration, so every byte counts: times are seconds, names are in the claim, and what
+ * few devices have is in `rare`. */
+struct device {
+    uint64_t
+        id; /* registration id, also in the claim; here so that a look-up touches one cache line */
+    struct flow flow;
+    struct version version;
+    uint32_t next[CHAIN_COUNT]; /* indexes of devices, 0 = end */
+    uint32_t deadline_s;        /* monotonic; lifetime and grace are over; DEVICE_NEVER */
+    uint32_t lifetime_s;        /* 0 = never expires */
+    struct timer timer;         /* armed for the deadline or earlier */
+    struct claim *claim;
+    struct objlist *list;
+    struct device_rare *rare; /* NULL for most */
+    uint32_t self;            /* own index */
+    uint32_t registered_s;    /* Unix seconds, as the next two */
+    uint32_t updated_s;
+    uint32_t seen_s;
+    uint8_t binding;
+    uint8_t flags; /* enum device_flag */
+    uint8_t szx;   /* block size learned, 7 = that of the profile */
+    uint8_t profile;
+    uint8_t failed[2]; /* formats refused, by select_class; bits of select_format.c */
+};
+
+struct device_rare {
+    char *sms, *pid, *unknown; /* NULL when none */
+    uint8_t identity_type;
+    char *identity_name;
+    struct list reports; /* struct report: observations */
+    struct list runs;    /* struct run: operations, oldest first */
+    uint32_t report_count, run_count, running;
+    struct job *job;         /* durable change of this registration under way */
+    struct pending *waiting; /* request of the device to handle again when the job is done */
+    bool again;              /* changed while the job was under way: store once more */
+};
+
+/* Growing hash of device indexes with chains through the devices: linear hashing, so one insertion
+ * moves one bucket at most. */
+struct chain {
+    uint32_t **segments;
+    uint32_t segment_cap;
+    uint32_t buckets;
+    uint32_t mask; /* buckets are in (mask / 2, mask + 1] */
+    uint32_t size;
+};
+
+struct device_pool {
+    struct device **chunks;
+    uint32_t chunk_count, chunk_cap;
+    uint32_t made; /* indexes handed out at least once */
+    uint32_t free; /* first of the unused, linked by next[0] */
+};
+
+/* ---- the domain
+ * ----------------------------------------------------------------------------------- */
+
+#define RENEWAL_BUCKETS 64
+struct renewal_chunk;
+struct renewal_bucket {
+    uint64_t number; /* time / width of what is in it */
+    struct renewal_chunk *chunks;
+};
+
+struct renewals {
+    uint64_t width_ms;
+    uint64_t first; /* no bucket before this number holds anything; UINT64_MAX: none does */
+    size_t waiting;
+    struct renewal_chunk *spare;
+    struct renewal_bucket buckets[RENEWAL_BUCKETS];
+};
+
+struct domain {
+    struct domain_config cfg;
+    const struct domain_ops *ops;
+    void *ctx;
+    struct engine *engine;
+    struct models *models;
+    struct registry *registry; /* reference to the published one */
+    uint64_t models_version;
+    struct random *random;
+    struct counters *counters;
+    struct hash_key key;
+    struct arena *arena; /* of one request or answer */
+    int64_t wall_ms;     /* Unix ms at wall_at */
+    uint64_t wall_at;
+    struct device_pool pool;
+    struct chain chains[CHAIN_COUNT];
+    size_t device_count, report_count, run_count;
+    struct table *objlists;
+    struct table *registering; /* struct job by endpoint */
+    struct list jobs;
+    size_t register_jobs;
+    struct timer_wheel *expiry; /* timers of devices */
+    struct timer_wheel *limits; /* deadlines of operations */
+    struct renewals renewals;
+    struct list orphans; /* struct run: operations of a replaced registration */
+    bool committing;     /* inside claim_commit: what it evicts is rehomed afterwards */
+};
+
+/* Unix ms at `now`. */
+int64_t domain_unix_ms(const struct domain *d, uint64_t now);
+/* The definitions of the moment; borrowed until the next call. */
+struct registry *domain_registry(struct domain *d);
+void domain_env(struct domain *d, const struct device *dev, uint64_t now,
+                struct content_env *ret_env);
+/* Answers with the code of rc and its text; overload is silence (the device retransmits). */
+void domain_refuse(struct domain *d, struct request *req, int rc, uint64_t now);
+void domain_answer(struct domain *d, struct request *req, uint8_t code, uint64_t now);
+/* An event about a device; NULL without memory. The caller hands it to domain_emit. */
+struct event *domain_event(struct domain *d, enum event_type type, const struct device *dev,
+                           uint64_t now);
+void domain_emit(struct domain *d, struct event *e /* takes, may be NULL */);
+/* The same for an event without more to say. */
+void domain_tell(struct domain *d, enum event_type type, const struct device *dev, uint64_t now);
+bool domain_overloaded(int rc);
+
+/* ---- chain.c
+ * ----------------------------------------------------------------------------------------- */
+
+int chain_init(struct chain *c);
+void chain_fini(struct chain *c);
+/* In front of its bucket: the newest of equal ones is found first. */
+void chain_put(struct domain *d, enum chain_kind kind, struct device *dev);
+void chain_del(struct domain *d, enum chain_kind kind, struct device *dev);
+struct device *chain_by_id(struct domain *d, uint64_t id);
+struct device *chain_by_endpoint(struct domain *d, struct view endpoint);
+struct device *chain_by_addr(struct domain *d, const struct addr *peer);
+size_t chain_bytes(const struct chain *c);
+
+/* ---- device.c
+ * ------------------------------------------------------------------------------------------ */
+
+/* A zeroed device in no table; NULL without memory. */
+struct device *device_new(struct domain *d);
+/* Frees what it owns but for the claim; it must be in no table and have no observation or
+ * operation. */
+void device_delete(struct domain *d, struct device *dev);
+struct device *device_at(const struct domain *d, uint32_t index);
+void device_insert(struct domain *d, struct device *dev);
+void device_remove(struct domain *d, struct device *dev);
+/* Made on first use; NULL without memory. */
+struct device_rare *device_rare(struct device *dev);
+/* Gives the extension back when nothing is in it. */
+void device_trim(struct device *dev);
+/* What is in it but for observations and operations. */
+void device_rare_free(struct device_rare *rare);
+struct view device_endpoint(const struct device *dev);
+bool device_same_flow(const struct flow *a, const struct flow *b);
+/* Talks from here now; becomes the one that is found by this address. */
+void device_set_flow(struct domain *d, struct device *dev, const struct flow *flow);
+/* Makes it the one that is found by its address, if another took that place. */
+void device_claim_addr(struct domain *d, struct device *dev);
+/* Keeps a copy of v in *slot (NULL for an empty one). */
+int device_set_text(char **slot, struct view v);
+int device_set_identity(struct device *dev, const struct identity *id);
+void device_identity(const struct device *dev, struct identity *ret_identity);
+/* Whether the peer of this flow may speak for the device. */
+bool device_speaks(struct domain *d, const struct device *dev, const struct flow *flow);
+/* Borrows from the device. */
+void device_snapshot(const struct domain *d, const struct device *dev, uint64_t now,
+                     struct registration *ret);
+/* A message of it was received: last seen, renewed later in the store. */
+void device_seen(struct domain *d, struct device *dev, uint64_t now);
+/* Picks the transmission parameters for what the device said about itself. */
+void device_choose_profile(struct domain *d, struct device *dev);
+const struct profile *device_profile(const struct domain *d, const struct device *dev);
+/* Bytes of all devices and tables. */
+size_t device_bytes(const struct domain *d);
+
+/* ---- objlist_pool.c
+ * ------------------------------------------------------------------------------------- */
+
+/* The one of this text that all devices of the kind share, with a reference for the caller. */
+struct objlist *objlist_pool_intern(struct domain *d, struct objlist *list /* takes */);
+int objlist_pool_parse(struct domain *d, struct view text, struct objlist **ret_list);
+void objlist_pool_unref(struct domain *d, struct objlist *list);
+/* The list with an instance more or less. ERR_NOMEM. */
+int objlist_pool_edit(struct domain *d, const struct objlist *list, const struct path *instance,
+                      bool add, struct objlist **ret_list);
+/* List of an Update, which leaves out what the client has said before (formats, alternate path). */
+int objlist_pool_update(struct domain *d, const struct objlist *old, struct view text,
+                        struct objlist **ret_list);
+/* Entry of this object or its first instance, NULL when the object is not announced. */
+const struct objlist_entry *objlist_pool_find(const struct objlist *list, uint16_t object);
+bool objlist_pool_has(const struct objlist *list, const struct path *p);
+
+/* ---- params.c: query of Register and Update
+ * ---------------------------------------------------------------- */
+
+enum params_given {
+    PARAMS_EP = 1,
+    PARAMS_LT = 2,
+    PARAMS_VERSION = 4,
+    PARAMS_B = 8,
+    PARAMS_Q = 16,
+    PARAMS_SMS = 32,
+    PARAMS_PID = 64
+};
+
+/* Views are of the request or of the arena. */
+struct params {
+    int rc;           /* first fault other than of the version */
+    const char *what; /* name of the parameter at fault; static */
+    uint8_t given;    /* enum params_given */
+    bool queue_in_b;
+    uint8_t binding;
+    struct version version; /* {0,0}: not understood */
+    uint32_t lifetime_s;
+    struct view endpoint, sms, pid, unknown;
+};
+void params_parse(struct arena *a, const struct request *req, struct params *ret);
+/* Whether a name can be an endpoint: 1 to 255 bytes of UTF-8 without control characters. */
+int params_check_endpoint(struct view v);
+
+/* ---- job.c: durable writes under way
+ * ------------------------------------------------------------------------ */
+
+enum job_kind {
+    JOB_REGISTER,
+    JOB_UPDATE,
+    JOB_REMOVE,
+    JOB_STORE, /* a change we made to the registration ourselves */
+    JOB_OBSERVE,
+    JOB_UNOBSERVE,
+    JOB_RENEW,
+    JOB_KIND_COUNT
+};
+
+/* Remembered by txn.tag. Refers to its device by id, for the device may be gone when the store is
+ * done. */
+struct job {
+    struct list node;
+    enum job_kind kind;
+    uint64_t id;             /* registration */
+    struct pending *pending; /* request that waits for it; NULL: nobody does */
+    struct op *op;           /* operation that waits for it */
+    struct device *device;   /* REGISTER: owned, in no table yet */
+    struct change *change;   /* UPDATE: owned */
+    enum event_type reason;  /* REMOVE */
+    uint64_t token;          /* OBSERVE */
+    uint64_t *ids;           /* RENEW: owned */
+    size_t id_count;
+    bool superseded; /* REGISTER: a newer one of the endpoint waits */
+};
+
+struct job *job_new(enum job_kind kind, uint64_t id);
+/* Frees it with what it owns; pending and op are the caller's business. */
+void job_free(struct job *job);
+/* Hands the transaction to the store on behalf of the job (NULL: nobody waits for it). The
+ * transaction is taken in any case, the job on success. */
+int job_submit(struct domain *d, struct job *job, struct txn *t);
+void job_done(struct domain *d, struct txn *t /* takes */, uint64_t now);
+/* Ends everything that waits for the store. */
+void job_abandon_all(struct domain *d);
+/* The registration of the device as it is now, to be stored. NULL without memory. */
+struct txn *job_put_txn(struct domain *d, const struct device *dev, uint64_t now);
+/* Makes a job the one of the device: requests of the device wait for it. */
+int job_attach(struct device *dev, struct job *job);
+/* The device's job is done: store what changed meanwhile, then handle the request that waited. */
+void job_detach(struct domain *d, struct device *dev, uint64_t now);
+/* Lets a request wait for the device's job; an older one that waits is dropped. */
+void job_wait(struct domain *d, struct device *dev, struct request *req, uint64_t now);
+/* Stores a change we made ourselves, in the background. */
+void job_store(struct domain *d, struct device *dev, uint64_t now);
+
+/* ---- registration.c, update.c, removal.c
+ * -------------------------------------------------------------------- */
+
+void registration_request(struct domain *d, struct request *req, uint64_t now);
+void registration_done(struct domain *d, struct job *job, int rc, uint64_t now);
+/* Gives up a Register under way. */
+void registration_abandon(struct domain *d, struct job *job);
+
+/* The device of /rd/{id}, or NULL when the request has been dealt with (unknown, elsewhere). */
+struct device *update_device(struct domain *d, struct request *req, uint64_t now);
+void update_request(struct domain *d, struct request *req, uint64_t now);
+void update_done(struct domain *d, struct job *job, int rc, uint64_t now);
+void update_change_free(struct change *c);
+/* Whether the device will be reached elsewhere when the job is done. */
+bool update_moves(const struct job *job);
+/* Applies what waits for the store at once: the device leaves this domain. */
+void update_apply_now(struct domain *d, struct device *dev, struct job *job, uint64_t now);
+
+void removal_request(struct domain *d, struct request *req, uint64_t now);
+/* Removes once the store has: EVENT_DEREGISTERED or EVENT_EXPIRED. ERR_FULL: not now. */
+int removal_start(struct domain *d, struct device *dev, enum event_type reason,
+                  struct op *op /* takes on success */, uint64_t now);
+void removal_done(struct domain *d, struct job *job, int rc, uint64_t now);
+/* Takes the device out of the house: observations, operations, tables, claim, memory. */
+void removal_forget(struct domain *d, struct device *dev, enum event_type reason, uint64_t now);
+
+/* ---- expiry.c, renewal.c
+ * ------------------------------------------------------------------------------------- */
+
+/* The device was heard: its lifetime begins again. */
+void expiry_restart(struct domain *d, struct device *dev, uint64_t now);
+/* Arms the timer for the deadline as it is. */
+void expiry_arm(struct domain *d, struct device *dev, uint64_t now);
+/* Timer of the expiry wheel. */
+void expiry_fire(void *ctx, struct timer *t, uint64_t now);
+uint32_t expiry_deadline(const struct domain *d, const struct device *dev, uint64_t now);
+/* Unix ms; INT64_MAX when never. */
+int64_t expiry_unix_ms(const struct domain *d, const struct device *dev, uint64_t now);
+
+void renewal_init(struct domain *d);
+void renewal_fini(struct domain *d);
+/* Expiry and last seen shall be in the store soon; merged with what is noted already. */
+void renewal_note(struct domain *d, struct device *dev, uint64_t now);
+/* At most one transaction. */
+void renewal_run(struct domain *d, uint64_t now);
+/* Everything that is noted, whether due or not. */
+void renewal_flush(struct domain *d, uint64_t now);
+uint64_t renewal_next(const struct domain *d);
+void renewal_done(struct domain *d, struct job *job, int rc, uint64_t now);
+
+/* ---- select_format.c
+ * -------------------------------------------------------------------------------------------- */
+
+enum select_class { SELECT_ONE, SELECT_MANY };
+#define SELECT_MAX 9
+/* Content-Formats to try, best first; FORMAT_NONE (the client's choice) last of those to read. */
+size_t select_format_candidates(const struct device *dev, enum select_class class,
+                                enum value_type type, bool write, int32_t out[SELECT_MAX]);
+/* The device refused this format, yet took another. */
+void select_format_learn(struct device *dev, enum select_class class, int32_t refused);
+
+/* ---- manage.c: operations
+ * --------------------------------------------------------------------------------------- */
+
+/* An operation of a device, waiting or under way. */
+struct run {
+    struct list node;
+    struct domain *domain;
+    struct device *device;
+    struct op *op;
+    struct exchange *exchange; /* NULL: waiting */
+    uint64_t token;
+    struct timer limit;
+    enum select_class class;
+    uint8_t candidate, candidate_count;
+    uint16_t refused; /* bit i: candidate i was */
+    int32_t candidates[SELECT_MAX];
+    bool halting; /* we are cancelling the exchange ourselves */
+};
+
+void manage_op(struct domain *d, struct op *op /* takes */, uint64_t now);
+/* Completes and counts. */
+void manage_complete(struct domain *d, struct op *op, int rc);
+/* Sends what may be sent. */
+void manage_pump(struct domain *d, struct device *dev, uint64_t now);
+/* Cancels the exchanges under way so that they are sent anew, to where the device is now. What must
+ * not be repeated (Execute, Create) ends with ERR_TIMEOUT: nobody knows whether it was done. */
+void manage_rewind(struct domain *d, struct device *dev, uint64_t now);
+/* Ends every operation of the device with rc. */
+void manage_end_all(struct domain *d, struct device *dev, int rc, uint64_t now);
+/* Takes them off the device; manage_rehome finds them the next owner. */
+void manage_orphan(struct domain *d, struct device *dev, uint64_t now);
+void manage_rehome(struct domain *d, uint64_t now);
+/* Gives the waiting operations of a device that moves a new owner. */
+void manage_adopt(struct domain *d, struct device *dev, uint64_t now);
+void manage_detach(struct domain *d, struct device *dev);
+/* Timer of the limits wheel. */
+void manage_fire(void *ctx, struct timer *t, uint64_t now);
+/* A token nobody uses, with the slot of the device. */
+uint64_t manage_token(struct domain *d, const struct device *dev);
+/* "/lwm2m/3/0/9" in the arena; p NULL without memory. */
+struct view manage_path(struct domain *d, const struct device *dev, const struct path *p);
+
+/* ---- check.c: what an operation may ask for
+ * ------------------------------------------------------------------------ */
+
+/* Levels, model, attributes, arguments, types; converts the values to the types of the model. */
+int check_op(struct domain *d, struct device *dev, struct op *op, uint64_t now);
+
+/* ---- result.c: what the device answered
+ * --------------------------------------------------------------------------------- */
+
+/* Fills op->result from an answer with a code; returns what the operation ends with. */
+int result_read(struct domain *d, struct device *dev, struct op *op, const struct answer *a,
+                uint64_t now);
+/* After success: what we know of the device now (instances, lifetime). */
+void result_learn(struct domain *d, struct device *dev, struct op *op, uint64_t now);
+
+/* ---- report.c: observations; send.c
+ * ------------------------------------------------------------------------------------------ */
+
+struct report {
+    struct relation relation;
+    struct list node;
+    struct device *device;
+    struct path path;
+    int32_t format;
+    uint8_t szx;
+    bool announced; /* the event has been emitted */
+    bool ending;    /* being cancelled: not in the engine */
+    int64_t since_ms;
+    struct batch *initial; /* value that came with the answer, until announced */
+    char attributes[];
+};
+
+struct report *report_find(const struct device *dev, uint64_t token);
+/* An active one of the same path, attributes and format, or NULL. */
+struct report *report_like(const struct device *dev, const struct op *op);
+/* The device accepted the observation of op: keeps it and has it stored. Takes op on success. */
+int report_start(struct domain *d, struct device *dev, struct op *op, uint64_t token,
+                 int32_t format, const struct answer *a, uint64_t now);
+void report_done(struct domain *d, struct job *job, int rc, uint64_t now);
+/* Out of the engine, out of the device, out of memory; the event says why. */
+void report_end(struct domain *d, struct report *r, int rc, const char *detail, uint64_t now);
+void report_end_all(struct domain *d, struct device *dev, int rc, uint64_t now);
+/* Has the store forget the observation; op (may be NULL) completes then. Takes op in any case. */
+void report_unstore(struct domain *d, uint64_t token, struct op *op);
+void report_unstore_done(struct domain *d, struct job *job, int rc, uint64_t now);
+void report_announce(struct domain *d, struct report *r, uint64_t now);
+int report_notification(struct domain *d, struct relation *rel, const struct answer *a,
+                        uint64_t now);
+int report_outgoing(struct domain *d, struct relation *rel, struct outgoing *fill);
+int report_load(struct domain *d, const struct observation *o);
+int report_list(struct device *dev, struct op *op);
+void report_describe(const struct report *r, struct op_observation *ret);
+/* Stops and restarts delivery around a move. */
+void report_detach(struct domain *d, struct device *dev, uint64_t now);
+void report_adopt(struct domain *d, struct device *dev, uint64_t now);
+
+void send_request(struct domain *d, struct request *req, uint64_t now);
+
+/* ---- move.c
+ * ----------------------------------------------------------------------------------------------------------------------
+ */
+
+struct device *move_give(struct domain *d, uint64_t id, uint64_t now);
+int move_take(struct domain *d, struct device *dev, uint64_t now);
+void move_free(struct device *dev);
+int move_load(struct domain *d, const struct registration *r, struct claim *claim,
+              int64_t outage_ms, uint64_t now);
+
+#endif
