@@ -339,32 +339,57 @@ static void put_man_text(FILE *out, const char *text)
     }
 }
 
+static const char man_head[] =
+    ".TH LWM2M\\-SERVERD.CONF 5 \"\" \"lwm2m\\-serverd\" \"File Formats\"\n"
+    ".SH NAME\nlwm2m\\-serverd.conf \\- configuration of the LwM2M server\n"
+    ".SH SYNOPSIS\n.I /etc/lwm2m\\-serverd/lwm2m\\-serverd.conf\n"
+    ".SH DESCRIPTION\n"
+    "Sections in brackets, below each the options as\n.IR \"key = value\" ,\n"
+    "one on a line; comments begin with # or ;.\n"
+    "An option that is missing has its default.\n"
+    "The server refuses a file with mistakes and names every one with its line;\n"
+    ".B lwm2m\\-serverd \\-T\nchecks a file without starting.\n"
+    "SIGHUP (or\n.BR \"systemctl reload\" )\n"
+    "reads the file again: options marked so take effect, the others are named in the log.\n"
+    ".SH OPTIONS\n";
+
+static const char man_tail[] =
+    ".SH SEE ALSO\n.BR lwm2m\\-serverd (8),\n.BR lwm2m\\-serverctl (1),\n"
+    ".BR lwm2m\\-server\\-api (7)\n";
+
+static void put_man_option(FILE *out, const struct option *o)
+{
+    fputs(".TP\n.B ", out);
+    put_man_text(out, o->key);
+    fputc('\n', out);
+    put_man_text(out, o->text);
+    fputc('\n', out);
+    put_range(out, o);
+    if (o->kind == KIND_CHOICE || o->kind == KIND_UINT || o->kind == KIND_BOOL)
+        fputc('\n', out);
+    if (o->fallback[0] != '\0') {
+        fputs("Default: ", out);
+        put_man_text(out, o->fallback);
+        fputs(".\n", out);
+    }
+    if (o->reloadable)
+        fputs("Takes effect at a reload.\n", out);
+}
+
 void conf_man(FILE *out)
 {
     const char *section = "";
 
+    fputs(man_head, out);
     for (size_t i = 0; i < mem_count(options); i++) {
         const struct option *o = &options[i];
 
         if (strcmp(section, o->section) != 0)
             fprintf(out, ".SS [%s]\n", o->section);
         section = o->section;
-        fputs(".TP\n.B ", out);
-        put_man_text(out, o->key);
-        fputc('\n', out);
-        put_man_text(out, o->text);
-        fputc('\n', out);
-        put_range(out, o);
-        if (o->kind == KIND_CHOICE || o->kind == KIND_UINT || o->kind == KIND_BOOL)
-            fputc('\n', out);
-        if (o->fallback[0] != '\0') {
-            fputs("Default: ", out);
-            put_man_text(out, o->fallback);
-            fputs(".\n", out);
-        }
-        if (o->reloadable)
-            fputs("Takes effect at a reload.\n", out);
+        put_man_option(out, o);
     }
+    fputs(man_tail, out);
 }
 
 /* ---- reload ---- */

@@ -44,7 +44,7 @@ void conf_fini(struct conf *c);
 
 /* A commented file; defaults are commented out, overrides are not. */
 void conf_sample(FILE *out, const struct conf_override *overrides, size_t count);
-/* The OPTIONS section of lwm2m-serverd.conf(5), as man source. */
+/* lwm2m-serverd.conf(5), as man source. */
 void conf_man(FILE *out);
 
 /* Takes over from `next` what may change while running, and names on `log` what needs a restart. */

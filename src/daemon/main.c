@@ -19,7 +19,7 @@ static const char usage[] =
     "database, socket\n"
     "  -T, --test                check the configuration and say what is wrong, line by line\n"
     "      --print-sample-config a commented configuration with every option\n"
-    "      --print-config-man    the options as man source\n"
+    "      --print-config-man    lwm2m-serverd.conf(5) as man source\n"
     "  -V, --version\n"
     "  -h, --help\n";
 
