@@ -54,6 +54,7 @@ void batch_free(struct batch *b)
     mem_free(b);
 }
 
+/* Powers of four: from the inline records exactly to the limit. */
 static int grow_records(struct batch *b)
 {
     size_t cap = b->cap * 4;
@@ -61,8 +62,6 @@ static int grow_records(struct batch *b)
 
     if (b->cap >= BATCH_RECORDS_MAX)
         return ERR_LIMIT;
-    if (cap > BATCH_RECORDS_MAX)
-        cap = BATCH_RECORDS_MAX;
     records = mem_resize(b->records == b->first ? NULL : b->records, cap * sizeof *records);
     if (records == NULL)
         return ERR_NOMEM;

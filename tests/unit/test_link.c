@@ -155,6 +155,9 @@ static void test_objlist(void **state)
         /* a numeric segment cannot be an alternate path */
         {"</3>;rt=\"oma.lwm2m\",</3/0>", "</3>,</3/0>", "", 2, 0},
         {"</x/4>;rt=\"oma.lwm2m\",</3/0>", "</3/0>", "", 1, 0},
+        {"<x>;rt=\"oma.lwm2m\",</3/0>", "</3/0>", "", 1, 0},
+        {"</x>;rt=\"core.x\";title=\"oma.lwm2m\",</3/0>", "</3/0>", "", 1, 0},
+        {"</x>;rt,</y>;rt=oma.lwm2m", "</y>;rt=\"oma.lwm2m\"", "/y", 0, 0},
         /* a prefix is whole segments */
         {"</x>;rt=\"oma.lwm2m\",</xy/3/0>,</x3/0>", "</x>;rt=\"oma.lwm2m\"", "/x", 0, 0},
         /* what does not belong here */

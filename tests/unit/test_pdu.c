@@ -333,6 +333,23 @@ static void test_option_limit(void **state)
     assert_true(header);
 }
 
+/* Options that no parser has checked end the walk. */
+static void test_unchecked_options(void **state)
+{
+    struct pdu p = {.options = VIEW_LIT("\xb1"
+                                        "a"
+                                        "\xf0")};
+    struct pdu_iter it = pdu_iter_init(&p);
+    struct view value;
+    uint32_t number;
+
+    (void)state;
+    assert_true(pdu_iter_next(&it, &number, &value));
+    assert_int_equal(number, PDU_URI_PATH);
+    assert_false(pdu_iter_next(&it, &number, &value));
+    assert_false(pdu_iter_next(&it, &number, &value));
+}
+
 static void test_path_and_query(void **state)
 {
     static const struct {
@@ -482,6 +499,7 @@ int main(void)
         cmocka_unit_test(test_malformed),
         cmocka_unit_test(test_option_numbers_and_lengths),
         cmocka_unit_test(test_option_limit),
+        cmocka_unit_test(test_unchecked_options),
         cmocka_unit_test(test_path_and_query),
         cmocka_unit_test(test_uint),
         cmocka_unit_test(test_writer_sticks),
