@@ -10,6 +10,7 @@ struct mbox {
     bool closed;
     _Atomic size_t depth;    /* changed under the lock or, downwards, by the loop; read anywhere */
     struct mbox_node *burst; /* taken over and not delivered yet; the loop's alone */
+    bool delivered;          /* something, since idle was called; the loop's alone */
     size_t limit;
     mbox_fn fn;
     mbox_idle_fn idle;
@@ -27,19 +28,25 @@ static void take_burst(struct mbox *m)
 }
 
 /* The list lives in the mailbox, so that a message that closes it finds the rest. */
-static bool deliver_burst(struct mbox *m)
+static void deliver_burst(struct mbox *m)
 {
-    bool any = m->burst != NULL;
-
     while (m->burst) {
         struct mbox_node *node = m->burst;
 
         m->burst = node->next;
-        node->next = NULL;
+        m->delivered = true;
         atomic_fetch_sub_explicit(&m->depth, 1, memory_order_relaxed);
         m->fn(m->ctx, node);
     }
-    return any;
+}
+
+static void end_burst(struct mbox *m)
+{
+    bool any = m->delivered;
+
+    m->delivered = false;
+    if (any && m->idle)
+        m->idle(m->ctx);
 }
 
 static void on_async(uv_async_t *async)
@@ -47,8 +54,8 @@ static void on_async(uv_async_t *async)
     struct mbox *m = async->data;
 
     take_burst(m);
-    if (deliver_burst(m) && m->idle)
-        m->idle(m->ctx);
+    deliver_burst(m);
+    end_burst(m);
 }
 
 struct mbox *mbox_new(uv_loop_t *loop, size_t limit, mbox_fn fn, mbox_idle_fn idle, void *ctx)
@@ -116,20 +123,18 @@ size_t mbox_depth(const struct mbox *m)
 
 void mbox_close(struct mbox *m)
 {
-    bool any;
+    bool again;
 
     pthread_mutex_lock(&m->lock);
-    if (m->closed) {
-        pthread_mutex_unlock(&m->lock);
-        return;
-    }
+    again = m->closed;
     m->closed = true;
     pthread_mutex_unlock(&m->lock);
-    any = deliver_burst(m);
+    if (again)
+        return;
+    deliver_burst(m);
     take_burst(m);
-    any |= deliver_burst(m);
-    if (any && m->idle)
-        m->idle(m->ctx);
+    deliver_burst(m);
+    end_burst(m);
     uv_close((uv_handle_t *)&m->async, NULL);
 }
 

@@ -24,10 +24,10 @@ int mbox_post(struct mbox *m, struct mbox_node *node);
 /* For messages that must not be lost (completions): ignores the limit. */
 int mbox_post_always(struct mbox *m, struct mbox_node *node);
 size_t mbox_depth(const struct mbox *m);
-/* Refuses further posts and hands what waits to fn; the handle closes with the loop. Loop's thread.
- */
+/* Refuses further posts and hands what waits to fn, from which it may be called too; the handle
+ * closes with the loop. Loop's thread. */
 void mbox_close(struct mbox *m);
-/* After the loop has ended. */
+/* After the loop has ended, when no thread can post any more. */
 void mbox_free(struct mbox *m);
 
 #endif
