@@ -141,11 +141,14 @@ static int parse_v4(struct view v, struct addr *a)
 int addr_parse(struct view v, struct addr *ret_addr)
 {
     struct addr a = {0};
-    const uint8_t *colon = v.n ? memrchr(v.p, ':', v.n) : NULL;
+    const uint8_t *colon;
     struct view host, port;
     uint64_t number;
     int rc;
 
+    if (!v.p)
+        return ERR_MALFORMED;
+    colon = memrchr(v.p, ':', v.n);
     /* inet_pton would stop at a NUL and take what is before it. */
     if (!colon || memchr(v.p, 0, v.n))
         return ERR_MALFORMED;

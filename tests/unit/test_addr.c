@@ -97,6 +97,7 @@ static void test_parse_refused(void **state)
         assert_int_equal(addr_parse(view_str(texts[i]), &a), ERR_MALFORMED);
     assert_int_equal(addr_parse(VIEW_LIT("192.0.2.1\0:1"), &a), ERR_MALFORMED);
     assert_int_equal(addr_parse(VIEW_LIT("[::1\0]:1"), &a), ERR_MALFORMED);
+    assert_int_equal(addr_parse(VIEW_NONE, &a), ERR_MALFORMED);
     assert_memory_equal(&a, &before, sizeof(a));
 }
 
