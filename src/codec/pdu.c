@@ -288,11 +288,11 @@ int pdu_finish(struct pdu_writer *w, struct view *ret_datagram)
 
 int pdu_block_decode(struct view value, struct pdu_block *ret_block)
 {
-    uint32_t v;
+    uint32_t v = 0;
+    int rc = value.n > 3 ? ERR_RANGE : pdu_uint(value, &v);
 
-    if (value.n > 3)
-        return ERR_RANGE;
-    (void)pdu_uint(value, &v);
+    if (rc < 0)
+        return rc;
     if ((v & 7) == 7)
         return ERR_MALFORMED;
     *ret_block = (struct pdu_block){.num = v >> 4, .more = (v & 8) != 0, .szx = v & 7};

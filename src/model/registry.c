@@ -163,6 +163,7 @@ struct load {
     struct object_def draft;
     struct resource_def *resources;
     size_t cap;
+    uint16_t last; /* resource of the row before */
 };
 
 static int id_parse(const char *text, uint16_t *ret_id)
@@ -232,8 +233,8 @@ static int load_flush(struct load *l)
 
 static int load_row(struct load *l, char *const col[COLUMN_COUNT])
 {
-    struct resource_def resource;
-    struct object_def object;
+    struct resource_def resource = {0};
+    struct object_def object = {0};
     int rc = object_of_row(col, &object);
 
     if (rc == ERR_OK)
@@ -244,8 +245,7 @@ static int load_row(struct load *l, char *const col[COLUMN_COUNT])
         int order = def_cmp(&l->draft, object.id, object.version);
 
         /* Rows of one definition stand together, in order. */
-        if (order > 0 ||
-            (order == 0 && resource.id <= l->resources[l->draft.resource_count - 1].id))
+        if (order > 0 || (order == 0 && resource.id <= l->last))
             return ERR_DUPLICATE;
         rc = order < 0 ? load_flush(l) : ERR_OK;
         if (rc < 0)
@@ -253,7 +253,7 @@ static int load_row(struct load *l, char *const col[COLUMN_COUNT])
     }
     if (l->draft.resource_count == 0)
         l->draft = object;
-    if (l->draft.resource_count == l->cap) {
+    if (l->resources == NULL || l->draft.resource_count == l->cap) {
         size_t cap = l->cap > 0 ? l->cap * 2 : 64;
         struct resource_def *resources = mem_resize(l->resources, cap * sizeof *resources);
 
@@ -263,6 +263,7 @@ static int load_row(struct load *l, char *const col[COLUMN_COUNT])
         l->cap = cap;
     }
     l->resources[l->draft.resource_count++] = resource;
+    l->last = resource.id;
     return ERR_OK;
 }
 
