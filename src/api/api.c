@@ -123,8 +123,15 @@ static void check_body(struct call *c)
     }
 }
 
+/* RFC 9112 section 3.2: a request of HTTP/1.1 without Host is refused. */
+static bool lacks_host(struct call *c, const char *version)
+{
+    return strcmp(version, MHD_HTTP_VERSION_1_1) == 0 &&
+           !MHD_lookup_connection_value(c->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST);
+}
+
 static struct call *call_begin(struct api_listener *l, struct MHD_Connection *connection,
-                               const char *url, const char *method)
+                               const char *url, const char *method, const char *version)
 {
     struct api *a = l->api;
     struct call *c = mem_new(sizeof(*c));
@@ -138,6 +145,11 @@ static struct call *call_begin(struct api_listener *l, struct MHD_Connection *co
     c->result = MHD_YES;
     buf_init(&c->body, a->cfg.body_limit);
     api_count(a, COUNTER_http_requests);
+    if (lacks_host(c, version)) {
+        api_count(a, COUNTER_http_refused);
+        problem_respond(c, ERR_INVALID, "the Host header is missing");
+        return c;
+    }
     if (!route_find(c, strcmp(method, "HEAD") == 0 ? "GET" : method, url) ||
         !auth_check(a->auth, c)) {
         api_count(a, COUNTER_http_refused);
@@ -196,15 +208,29 @@ static void being_served(struct call *c)
     pthread_mutex_unlock(&c->api->conn_lock);
 }
 
+static void log_outcome(const struct op *op)
+{
+    enum log_level level = op->result.rc < 0 ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG;
+    char id[37], path[PATH_TEXT_MAX], code[5];
+
+    if (!log_enabled(level))
+        return;
+    op_id_format(&op->id, id);
+    path_format(&op->path, path);
+    pdu_code_format(op->result.coap_code, code);
+    log_emit(level, "operation", log_text("kind", op_kind_name(op->kind)),
+             log_text("endpoint", op->endpoint), log_text("path", path), log_text("operation", id),
+             log_text("outcome", err_name(op->result.rc)), log_text("coap", code));
+}
+
 static enum MHD_Result on_access(void *ctx, struct MHD_Connection *connection, const char *url,
                                  const char *method, const char *version, const char *data,
                                  size_t *size, void **state)
 {
     struct call *c = *state;
 
-    (void)version;
     if (!c) {
-        c = *state = call_begin(ctx, connection, url, method);
+        c = *state = call_begin(ctx, connection, url, method, version);
         if (!c)
             return MHD_NO;
         if (c->answered)
@@ -223,6 +249,7 @@ static enum MHD_Result on_access(void *ctx, struct MHD_Connection *connection, c
         void (*finish)(struct call *) = c->finish;
 
         c->finish = NULL;
+        log_outcome(c->op);
         finish(c);
         return c->answered ? c->result : MHD_YES;
     }

@@ -151,8 +151,9 @@ static bool has_token(struct auth *a, struct call *c)
 /* "localhost", "127.0.0.1:8080", "[::1]:8080" */
 static bool names_loopback(struct view host)
 {
-    static const char *const names[] = {"localhost", "127.0.0.1", "[::1]"};
     struct view name = host;
+    struct addr address;
+    char text[64];
 
     for (size_t i = 0; i < host.n; i++) {
         if (host.p[i] == ':' && (host.p[0] != '[' || (i > 0 && host.p[i - 1] == ']'))) {
@@ -160,11 +161,10 @@ static bool names_loopback(struct view host)
             break;
         }
     }
-    for (size_t i = 0; i < mem_count(names); i++) {
-        if (view_eq_str(name, names[i]))
-            return true;
-    }
-    return name.n > 4 && memcmp(name.p, "127.", 4) == 0;
+    if (view_eq_str(name, "localhost"))
+        return true;
+    snprintf(text, sizeof(text), VIEW_FMT ":0", VIEW_ARG(view_sub(name, 0, 48)));
+    return addr_parse(view_str(text), &address) == ERR_OK && addr_is_loopback(&address);
 }
 
 static bool from_here(struct call *c)

@@ -55,6 +55,21 @@ bool call_query_u64(struct call *c, const char *name, uint64_t fallback, uint64_
 
 /* ---- answers ---- */
 
+void call_location(const struct call *c, const char *rest, char *out, size_t cap)
+{
+    static const char plain[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~:";
+    size_t n = (size_t)snprintf(out, cap, "/v1/devices/");
+
+    for (const char *p = c->endpoint; *p && n + 4 < cap; p++) {
+        if (strchr(plain, *p))
+            out[n++] = *p;
+        else
+            n += (size_t)snprintf(out + n, cap - n, "%%%02X", (unsigned char)*p);
+    }
+    snprintf(out + n, cap - n, "/%s", rest);
+}
+
 static void queue(struct call *c, unsigned status, struct MHD_Response *r, const char *type,
                   const char *location)
 {

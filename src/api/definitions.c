@@ -174,13 +174,13 @@ void definitions_put(struct call *c)
 {
     struct object_def *d;
     unsigned line = 0;
-    char detail[64];
+    char detail[160];
     cJSON *json;
     int rc = objectxml_parse(buf_view(&c->body), &d, &line);
 
     if (rc < 0) {
-        snprintf(detail, sizeof(detail), "object definition, line %u", line);
-        problem_respond(c, rc, detail);
+        snprintf(detail, sizeof(detail), "object definition, line %u: %s", line, err_text(rc));
+        problem_respond(c, rc == ERR_TOOLARGE ? rc : ERR_MALFORMED, detail);
         return;
     }
     rc = store_xml(c, d);

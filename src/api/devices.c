@@ -7,13 +7,45 @@
 
 /* ---- /v1/devices ---- */
 
+/* What ?fields= may name. */
+static const char *const field_names[] = {
+    "endpoint",  "registrationId", "state",      "version",       "lifetime",
+    "binding",   "queueMode",      "transport",  "identity",      "address",
+    "sms",       "profileIds",     "parameters", "alternatePath", "registeredAt",
+    "updatedAt", "expiresAt",      "lastSeenAt", "objects",
+};
+
 struct page {
+    uint32_t fields; /* bits of field_names; 0 = all */
     cJSON *devices;
     int64_t now_ms;
     size_t count, limit;
     char last[ENDPOINT_MAX + 1];
     bool more;
 };
+
+static bool keeps(const struct page *p, const char *name)
+{
+    for (size_t i = 0; i < mem_count(field_names); i++) {
+        if (strcmp(field_names[i], name) == 0)
+            return p->fields & UINT32_C(1) << i;
+    }
+    return false;
+}
+
+static cJSON *device_json(const struct page *p, const struct registration *r)
+{
+    cJSON *json = json_registration(r, p->now_ms), *item = json->child;
+
+    while (p->fields != 0 && item) {
+        cJSON *next = item->next;
+
+        if (!keeps(p, item->string))
+            cJSON_Delete(cJSON_DetachItemViaPointer(json, item));
+        item = next;
+    }
+    return json;
+}
 
 static int add_device(void *ctx, const struct registration *r)
 {
@@ -23,7 +55,7 @@ static int add_device(void *ctx, const struct registration *r)
         p->more = true;
         return ERR_OK;
     }
-    cJSON_AddItemToArray(p->devices, json_registration(r, p->now_ms));
+    cJSON_AddItemToArray(p->devices, device_json(p, r));
     memcpy(p->last, r->endpoint.p, r->endpoint.n);
     p->last[r->endpoint.n] = '\0';
     p->count++;
@@ -45,6 +77,28 @@ static void put_next(cJSON *json, const struct page *p)
     else
         cJSON_AddNullToObject(json, "next");
     buf_fini(&out);
+}
+
+static bool parse_fields(struct call *c, uint32_t *ret_fields)
+{
+    char text[512];
+    struct view rest, name;
+
+    if (!call_query(c, "fields", text, sizeof(text)))
+        return true;
+    rest = view_str(text);
+    while (view_split(&rest, ',', &name)) {
+        size_t i = 0;
+
+        while (i < mem_count(field_names) && !view_eq_str(name, field_names[i]))
+            i++;
+        if (i == mem_count(field_names)) {
+            problem_respond(c, ERR_INVALID, "fields names something a device does not have");
+            return false;
+        }
+        *ret_fields |= UINT32_C(1) << i;
+    }
+    return true;
 }
 
 static bool parse_filter(struct call *c, struct read_filter *f, char prefix[ENDPOINT_MAX + 1],
@@ -89,7 +143,7 @@ void devices_list(struct call *c)
     int rc;
 
     buf_init(&after, 512);
-    if (parse_filter(c, &filter, prefix, &after)) {
+    if (parse_fields(c, &page.fields) && parse_filter(c, &filter, prefix, &after)) {
         page.limit = filter.limit++;
         json = cJSON_CreateObject();
         page.devices = cJSON_AddArrayToObject(json, "devices");

@@ -88,6 +88,8 @@ bool call_query(struct call *c, const char *name, char *out, size_t cap);
  * max. */
 bool call_query_u64(struct call *c, const char *name, uint64_t fallback, uint64_t max,
                     uint64_t *ret);
+/* "/v1/devices/{ep}/" with the endpoint percent-encoded, then `rest`. */
+void call_location(const struct call *c, const char *rest, char *out, size_t cap);
 void call_json(struct call *c, unsigned status, cJSON *json /* takes */);
 void call_json_location(struct call *c, unsigned status, cJSON *json /* takes */,
                         const char *location);
@@ -137,9 +139,11 @@ bool auth_check(struct auth *a, struct call *c);
 
 /* ---- json ---- */
 
-cJSON *json_value(const struct record *r, const char *origin);
+/* `default_ms`: the time of a value that carries none, Unix ms. */
+cJSON *json_value(const struct record *r, const char *origin, int64_t default_ms);
 /* One value, or {"path","values":[…]} when the read was wider than one resource. */
-cJSON *json_values(const struct path *asked, const struct batch *values, const char *origin);
+cJSON *json_values(const struct path *asked, const struct batch *values, const char *origin,
+                   int64_t default_ms);
 cJSON *json_registration(const struct registration *r, int64_t now_ms);
 cJSON *json_event(const struct event *e, const char *id);
 void json_time(cJSON *object, const char *key, int64_t unix_ms); /* absent when 0 */

@@ -103,7 +103,7 @@ static void put_value(cJSON *object, const struct value *v)
     }
 }
 
-cJSON *json_value(const struct record *r, const char *origin)
+cJSON *json_value(const struct record *r, const char *origin, int64_t default_ms)
 {
     cJSON *json = cJSON_CreateObject();
     char path[PATH_TEXT_MAX];
@@ -112,33 +112,33 @@ cJSON *json_value(const struct record *r, const char *origin)
     cJSON_AddStringToObject(json, "path", path);
     put_value(json, &r->value);
     cJSON_AddStringToObject(json, "type", value_type_name(r->value.type));
-    if (r->timed)
-        json_time(json, "time", r->time_ms);
+    json_time(json, "time", r->timed ? r->time_ms : default_ms);
     if (origin)
         cJSON_AddStringToObject(json, "origin", origin);
     return json;
 }
 
-static cJSON *value_array(const struct batch *values, const char *origin)
+static cJSON *value_array(const struct batch *values, const char *origin, int64_t default_ms)
 {
     cJSON *array = cJSON_CreateArray();
 
     for (size_t i = 0; i < batch_size(values); i++)
-        cJSON_AddItemToArray(array, json_value(batch_at(values, i), origin));
+        cJSON_AddItemToArray(array, json_value(batch_at(values, i), origin, default_ms));
     return array;
 }
 
-cJSON *json_values(const struct path *asked, const struct batch *values, const char *origin)
+cJSON *json_values(const struct path *asked, const struct batch *values, const char *origin,
+                   int64_t default_ms)
 {
     cJSON *json;
     char path[PATH_TEXT_MAX];
 
     if (batch_size(values) == 1 && asked->depth >= 3 && path_eq(&batch_at(values, 0)->path, asked))
-        return json_value(batch_at(values, 0), origin);
+        return json_value(batch_at(values, 0), origin, default_ms);
     json = cJSON_CreateObject();
     path_format(asked, path);
     cJSON_AddStringToObject(json, "path", path);
-    cJSON_AddItemToObject(json, "values", value_array(values, origin));
+    cJSON_AddItemToObject(json, "values", value_array(values, origin, default_ms));
     return json;
 }
 
@@ -177,6 +177,26 @@ static void put_identity(cJSON *json, const struct identity *id)
     put_view_unless_empty(object, "name", id->name);
 }
 
+/* One id, or a quoted comma list of them (LwM2M Core 6.2.1). */
+static void put_profiles(cJSON *json, struct view pid)
+{
+    struct view rest = pid, id;
+    cJSON *array = pid.n > 0 ? cJSON_AddArrayToObject(json, "profileIds") : NULL;
+
+    while (array && view_split(&rest, ',', &id)) {
+        char *text;
+
+        if (id.n > 0 && id.p[0] == '"')
+            id = view_sub(id, 1, id.n);
+        if (id.n > 0 && id.p[id.n - 1] == '"')
+            id.n--;
+        text = mem_text(id.p, id.n);
+        if (text)
+            cJSON_AddItemToArray(array, cJSON_CreateString(text));
+        mem_free(text);
+    }
+}
+
 cJSON *json_registration(const struct registration *r, int64_t now_ms)
 {
     cJSON *json = cJSON_CreateObject();
@@ -197,7 +217,7 @@ cJSON *json_registration(const struct registration *r, int64_t now_ms)
     addr_format(&r->flow.peer, text);
     cJSON_AddStringToObject(json, "address", text);
     put_view_unless_empty(json, "sms", r->sms);
-    put_view_unless_empty(json, "profileId", r->profile);
+    put_profiles(json, r->profile);
     put_view_unless_empty(json, "parameters", r->unknown);
     put_objects(json, r->links);
     json_time(json, "registeredAt", r->registered_ms);
@@ -238,7 +258,7 @@ cJSON *json_event(const struct event *e, const char *id)
     if (e->type == EVENT_REGISTERED || e->type == EVENT_UPDATED)
         cJSON_AddNumberToObject(json, "lifetime", e->lifetime_s);
     if (e->values)
-        cJSON_AddItemToObject(json, "values", value_array(e->values, NULL));
+        cJSON_AddItemToObject(json, "values", value_array(e->values, NULL, e->time_ms));
     if (e->rc < 0)
         cJSON_AddStringToObject(json, "reason", err_text(e->rc));
     if (e->detail)

@@ -62,7 +62,7 @@ void observations_list(struct call *c)
 static void add_finished(struct call *c)
 {
     const struct op *op = c->op;
-    char location[1024], id[REGISTRATION_ID_LEN + 1];
+    char location[1024], rest[64], id[REGISTRATION_ID_LEN + 1];
     cJSON *json;
 
     if (op->result.rc < 0 || op->result.observation_count == 0) {
@@ -71,9 +71,12 @@ static void add_finished(struct call *c)
     }
     json = to_json(&op->result.observations[0]);
     if (op->result.values)
-        cJSON_AddItemToObject(json, "current", json_values(&op->path, op->result.values, "notify"));
+        cJSON_AddItemToObject(
+            json, "current",
+            json_values(&op->path, op->result.values, "notify", op->result.answered_ms));
     registration_id_format(op->result.observations[0].token, id);
-    snprintf(location, sizeof(location), "/v1/devices/%s/observations/%s", c->endpoint, id);
+    snprintf(rest, sizeof(rest), "observations/%s", id);
+    call_location(c, rest, location, sizeof(location));
     call_json_location(c, MHD_HTTP_CREATED, json, location);
 }
 

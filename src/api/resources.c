@@ -108,7 +108,8 @@ static void read_finished(struct call *c)
             return;
         }
     }
-    call_json(c, MHD_HTTP_OK, json_values(&op->path, op->result.values, "read"));
+    call_json(c, MHD_HTTP_OK,
+              json_values(&op->path, op->result.values, "read", op->result.answered_ms));
 }
 
 void resources_read(struct call *c)
@@ -123,7 +124,7 @@ void resources_read(struct call *c)
 
 static void changed(struct call *c)
 {
-    char location[512 + PATH_TEXT_MAX], path[PATH_TEXT_MAX];
+    char location[1024], rest[64], path[PATH_TEXT_MAX];
     const struct op *op = c->op;
     cJSON *json;
 
@@ -142,7 +143,8 @@ static void changed(struct call *c)
     }
     path_format(&op->result.location, path);
     cJSON_AddStringToObject(json, "path", path);
-    snprintf(location, sizeof(location), "/v1/devices/%s/resources%s", c->endpoint, path);
+    snprintf(rest, sizeof(rest), "resources%s", path);
+    call_location(c, rest, location, sizeof(location));
     call_json_location(c, MHD_HTTP_CREATED, json, location);
 }
 

@@ -176,7 +176,7 @@ bool route_find(struct call *c, const char *method, const char *url)
     size_t allowed_count = 0;
 
     if (!split_path(c, url)) {
-        problem_respond(c, ERR_PATH, "the request path is malformed");
+        problem_respond(c, ERR_MALFORMED, "the request path is malformed");
         return false;
     }
     for (size_t i = 0; i < mem_count(routes); i++) {

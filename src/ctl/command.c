@@ -54,10 +54,12 @@ static enum ctl_exit call(const struct ctl *ctl, const char *method, const char 
         outcome = print_problem(reply.status, reply.body);
     } else if (show) {
         json = cJSON_Parse(reply.body);
-        if (ctl->json && json)
+        if (ctl->json && json) {
             print_json(json);
-        else if (json)
+        } else if (json) {
+            print_clean(json);
             show(json);
+        }
         cJSON_Delete(json);
     }
     http_reply_free(&reply);
@@ -100,6 +102,7 @@ static enum ctl_exit one_page(const struct ctl *ctl, const char *prefix, char *c
         while ((device = cJSON_DetachItemFromArray(devices, 0)))
             cJSON_AddItemToArray(all, device);
     } else {
+        print_clean(page);
         print_devices(page, first);
     }
     cJSON_Delete(page);
@@ -362,6 +365,7 @@ static int on_stream_line(void *ctx, const char *line)
         return ERR_OK;
     }
     json = cJSON_Parse(line + 6);
+    print_clean(json);
     if (json)
         print_event(json);
     cJSON_Delete(json);
@@ -510,7 +514,7 @@ static const struct command commands[] = {
     {"backup", NULL, "FILE", "a consistent copy of the database, on the server", 1, 1, run_backup},
 };
 
-void command_usage(void)
+void command_usage(FILE *out)
 {
     for (size_t i = 0; i < mem_count(commands); i++) {
         const struct command *c = &commands[i];
@@ -518,7 +522,7 @@ void command_usage(void)
 
         snprintf(words, sizeof(words), "%s%s%s %s", c->name, c->second ? " " : "",
                  c->second ? c->second : "", c->arguments);
-        fprintf(stderr, "  %-46s %s\n", words, c->text);
+        fprintf(out, "  %-46s %s\n", words, c->text);
     }
 }
 
@@ -539,6 +543,6 @@ enum ctl_exit command_run(const struct ctl *ctl, int argc, char **argv)
         return c->run(ctl, argv + words, argc - words);
     }
     fprintf(stderr, "lwm2m-serverctl: %s is not a command\n", argv[0]);
-    command_usage();
+    command_usage(stderr);
     return CTL_USAGE;
 }

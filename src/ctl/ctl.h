@@ -11,6 +11,7 @@
 #include "base/base.h"
 
 #include <cjson/cJSON.h>
+#include <stdio.h>
 
 /* Exit statuses, documented in lwm2m-serverctl(1). */
 enum ctl_exit {
@@ -52,6 +53,8 @@ char *http_escape(const char *text);
 
 /* ---- print ---- */
 
+/* Replaces control characters in every string: what a device said must not steer the terminal. */
+void print_clean(cJSON *json);
 void print_json(const cJSON *json);
 void print_devices(const cJSON *page, bool header);
 void print_device(const cJSON *device);
@@ -68,6 +71,6 @@ enum ctl_exit print_problem(long status, const char *body);
 
 /* argv[0] is the name of the command. */
 enum ctl_exit command_run(const struct ctl *ctl, int argc, char **argv);
-void command_usage(void);
+void command_usage(FILE *out);
 
 #endif

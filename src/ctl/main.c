@@ -18,7 +18,7 @@ static const struct option options[] = {
     {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
 };
 
-static void usage(void)
+static void usage(FILE *out)
 {
     fputs("usage: lwm2m-serverctl [OPTION…] COMMAND [ARGUMENT…]\n"
           "  -s, --socket FILE     unix socket of the server (default " DEFAULT_SOCKET ",\n"
@@ -32,8 +32,8 @@ static void usage(void)
           "  -V, --version\n"
           "  -h, --help\n"
           "commands:\n",
-          stderr);
-    command_usage();
+          out);
+    command_usage(out);
 }
 
 static bool parse_output(struct ctl *ctl, const char *word)
@@ -65,7 +65,7 @@ int main(int argc, char **argv)
             break;
         case 'o':
             if (!parse_output(&ctl, optarg)) {
-                usage();
+                usage(stderr);
                 return CTL_USAGE;
             }
             break;
@@ -82,15 +82,15 @@ int main(int argc, char **argv)
             puts("lwm2m-serverctl " PACKAGE_VERSION);
             return CTL_DONE;
         case 'h':
-            usage();
+            usage(stdout);
             return CTL_DONE;
         default:
-            usage();
+            usage(stderr);
             return CTL_USAGE;
         }
     }
     if (optind == argc) {
-        usage();
+        usage(stderr);
         return CTL_USAGE;
     }
     curl_global_init(CURL_GLOBAL_DEFAULT);

@@ -9,6 +9,29 @@ static const char *text_of(const cJSON *object, const char *key)
     return cJSON_IsString(item) ? item->valuestring : "-";
 }
 
+static void clean_text(char *text)
+{
+    for (unsigned char *p = (unsigned char *)text; p && *p; p++) {
+        if (*p < 0x20 || *p == 0x7f) {
+            *p = '?';
+        } else if (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0) { /* C1 controls in UTF-8 */
+            *p++ = '?';
+            *p = '?';
+        }
+    }
+}
+
+void print_clean(cJSON *json)
+{
+    cJSON *item;
+
+    if (!json)
+        return;
+    clean_text(json->valuestring);
+    clean_text(json->string);
+    cJSON_ArrayForEach(item, json) print_clean(item);
+}
+
 /* A value as a person writes it. */
 static void put_scalar(const cJSON *item)
 {
@@ -158,11 +181,15 @@ void print_event(const cJSON *event)
 
 enum ctl_exit print_problem(long status, const char *body)
 {
+    static const char *const details[] = {"endpoint", "path", "detail"};
     cJSON *json = cJSON_Parse(body);
 
+    print_clean(json);
     fprintf(stderr, "lwm2m-serverctl: %s", json ? text_of(json, "title") : "the server refused");
-    if (cJSON_GetObjectItemCaseSensitive(json, "detail"))
-        fprintf(stderr, ": %s", text_of(json, "detail"));
+    for (size_t i = 0; i < mem_count(details); i++) {
+        if (cJSON_GetObjectItemCaseSensitive(json, details[i]))
+            fprintf(stderr, ": %s", text_of(json, details[i]));
+    }
     fprintf(stderr, " (%ld)\n", status);
     cJSON_Delete(json);
     if (status == 502)

@@ -326,6 +326,16 @@ static int load_state(struct server *s)
     return shards_start(s->shards);
 }
 
+static void log_listeners(const struct server *s)
+{
+    for (size_t i = 0; i < udp_group_size(s->group); i++)
+        log_info("listening", log_text("for", "coap"),
+                 log_addr("address", udp_group_address(s->group, i)));
+    for (size_t i = 0; i < s->conf.api_listen.n; i++)
+        log_info("listening", log_text("for", "rest"), log_addr("address", api_address(s->api, i)));
+    log_info("listening", log_text("for", "rest"), log_text("socket", s->socket));
+}
+
 /* ---- the main loop ---- */
 
 static void touch_alive(uv_timer_t *t)
@@ -458,6 +468,7 @@ int server_start(struct conf *conf, const char *file, struct server **ret_server
         return rc;
     }
     atomic_store(&s->not_ready, NULL);
+    log_listeners(s);
     notify_send("READY=1");
     *ret_server = s;
     return ERR_OK;

@@ -7,8 +7,9 @@
 
 #define EXPIRY_BUDGET                                                                              \
     2000 /* devices expired by one core_run, so that mass expiry leaves air to breathe */
-#define OP_HOPS_MAX 8 /* an operation that chases a moving device gives up after this many shards  \
-                       */
+#define OP_HOPS_MAX                                                                                \
+    8 /* an operation that chases a moving device gives up after this many shards                  \
+       */
 
 struct core {
     struct core_config cfg;

@@ -34,9 +34,29 @@ static int out_txn(void *ctx, struct txn *t)
     return store_submit(w->set->store, t);
 }
 
+/* A life in the log: what happens to registrations at info, what they report at debug. */
+static void log_event(const struct worker *w, const struct event *e)
+{
+    bool report =
+        e->type == EVENT_NOTIFICATION || e->type == EVENT_SEND || e->type == EVENT_UPDATED;
+    enum log_level level = report ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO;
+    char id[REGISTRATION_ID_LEN + 1], path[PATH_TEXT_MAX];
+
+    if (!log_enabled(level))
+        return;
+    registration_id_format(e->registration_id, id);
+    path_format(&e->path, path);
+    log_emit(level, event_type_name(e->type), log_text("endpoint", e->endpoint ? e->endpoint : ""),
+             log_text("registration", id), log_u64("shard", w->index),
+             log_addr("peer", &e->flow.peer), log_text("path", path),
+             log_text("reason", e->rc < 0 ? err_text(e->rc) : ""));
+}
+
 static void out_event(void *ctx, struct event *e)
 {
     struct worker *w = ctx;
+
+    log_event(w, e);
 
     w->set->event(w->set->ctx, e);
 }
