@@ -6,7 +6,9 @@
  * in order of their hash, which makes a miss as cheap as a hit and, because home() is monotone,
  * lets the table grow in place: the number of lines rises by an eighth, and a boundary sweeps down
  * from the highest hash, behind which home() counts with the new number. The old and the new table
- * are the same memory; what moves, moves up by a few lines at a time.
+ * are the same memory; what moves, moves up by a few lines at a time. A put moves about SWEEP_MOVES
+ * entries for the growth and one out of each full line it runs through: a few as a rule, and the
+ * longest run of full lines among a million entries is some hundred.
  *
  * The lines are in chunks reached through a directory; chunks nobody wrote to are one shared empty
  * chunk, which also ends the directory, so that no search needs a bound.
@@ -227,8 +229,7 @@ static inline int reserve(struct table *t, size_t i, size_t n)
     return ERR_OK;
 }
 
-/* Puts an entry where it belongs, in memory reserved before. Returns how many others it displaced.
- */
+/* Puts an entry where it belongs, in memory reserved before; returns how many it displaced. */
 static size_t place(struct table *t, uint32_t hash, void *item)
 {
     size_t i = home(t, hash);
