@@ -15,28 +15,39 @@ void json_time(cJSON *object, const char *key, int64_t unix_ms)
     cJSON_AddStringToObject(object, key, text);
 }
 
+/* Numbers are written by us: cJSON's own printing takes neighbouring doubles for equal. */
 void json_integer(cJSON *object, const char *key, int64_t v)
 {
     char text[24];
 
-    if (v >= -JSON_EXACT_MAX && v <= JSON_EXACT_MAX) {
-        cJSON_AddNumberToObject(object, key, (double)v);
-        return;
-    }
     snprintf(text, sizeof(text), "%lld", (long long)v);
-    cJSON_AddStringToObject(object, key, text);
+    if (v >= -JSON_EXACT_MAX && v <= JSON_EXACT_MAX)
+        cJSON_AddRawToObject(object, key, text);
+    else
+        cJSON_AddStringToObject(object, key, text);
 }
 
 static void put_unsigned(cJSON *object, const char *key, uint64_t v)
 {
     char text[24];
 
-    if (v <= JSON_EXACT_MAX) {
-        cJSON_AddNumberToObject(object, key, (double)v);
+    snprintf(text, sizeof(text), "%llu", (unsigned long long)v);
+    if (v <= JSON_EXACT_MAX)
+        cJSON_AddRawToObject(object, key, text);
+    else
+        cJSON_AddStringToObject(object, key, text);
+}
+
+static void put_double(cJSON *object, const char *key, double v)
+{
+    char text[32];
+
+    if (!isfinite(v)) {
+        cJSON_AddNullToObject(object, key);
         return;
     }
-    snprintf(text, sizeof(text), "%llu", (unsigned long long)v);
-    cJSON_AddStringToObject(object, key, text);
+    text_double(v, text);
+    cJSON_AddRawToObject(object, key, text);
 }
 
 static void put_view(cJSON *object, const char *key, struct view v)
@@ -87,7 +98,7 @@ static void put_value(cJSON *object, const struct value *v)
         put_unsigned(object, "value", v->u.unsigned_);
         break;
     case VALUE_FLOAT:
-        cJSON_AddNumberToObject(object, "value", v->u.float_);
+        put_double(object, "value", v->u.float_);
         break;
     case VALUE_BOOLEAN:
         cJSON_AddBoolToObject(object, "value", v->u.boolean);

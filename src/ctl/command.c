@@ -55,7 +55,7 @@ static enum ctl_exit call(const struct ctl *ctl, const char *method, const char 
     } else if (show) {
         json = cJSON_Parse(reply.body);
         if (ctl->json && json) {
-            print_json(json);
+            puts(reply.body); /* as it came: no number is read and written again */
         } else if (json) {
             print_clean(json);
             show(json);

@@ -49,7 +49,7 @@ static int begin(const struct ctl *ctl, const char *method, const char *path, st
     return ERR_OK;
 }
 
-static int finish(struct request *r)
+static int finish(const struct ctl *ctl, struct request *r)
 {
     CURLcode code;
 
@@ -59,7 +59,8 @@ static int finish(struct request *r)
     r->headers = NULL;
     if (code == CURLE_OK || code == CURLE_ABORTED_BY_CALLBACK || code == CURLE_WRITE_ERROR)
         return ERR_OK;
-    fprintf(stderr, "lwm2m-serverctl: %s\n", curl_easy_strerror(code));
+    fprintf(stderr, "lwm2m-serverctl: %s: %s\n", ctl->url ? ctl->url : ctl->socket,
+            curl_easy_strerror(code));
     return ERR_UNREACHABLE;
 }
 
@@ -107,7 +108,7 @@ int http_request(const struct ctl *ctl, const char *method, const char *path, co
     curl_easy_setopt(r.curl, CURLOPT_HEADERFUNCTION, find_location);
     curl_easy_setopt(r.curl, CURLOPT_HEADERDATA, &reply);
     curl_easy_setopt(r.curl, CURLOPT_TIMEOUT, REQUEST_TIMEOUT_S);
-    rc = finish(&r);
+    rc = finish(ctl, &r);
     curl_easy_getinfo(r.curl, CURLINFO_RESPONSE_CODE, &reply.status);
     curl_easy_cleanup(r.curl);
     if (rc == ERR_OK) {
@@ -172,7 +173,7 @@ int http_stream(const struct ctl *ctl, const char *path, int (*line)(void *ctx, 
     buf_init(&s.line, REPLY_MAX);
     curl_easy_setopt(r.curl, CURLOPT_WRITEFUNCTION, split_lines);
     curl_easy_setopt(r.curl, CURLOPT_WRITEDATA, &s);
-    rc = finish(&r);
+    rc = finish(ctl, &r);
     curl_easy_getinfo(r.curl, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_cleanup(r.curl);
     buf_fini(&s.line);

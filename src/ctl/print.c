@@ -41,6 +41,13 @@ static void put_scalar(const cJSON *item)
         fputs(item->valuestring, stdout);
         return;
     }
+    if (cJSON_IsNumber(item)) {
+        char number[32];
+
+        text_double(item->valuedouble, number);
+        fputs(number, stdout);
+        return;
+    }
     text = cJSON_PrintUnformatted(item);
     fputs(text ? text : "-", stdout);
     cJSON_free(text);
