@@ -59,7 +59,8 @@ static const char *const sql[STMT_COUNT] = {
     [STMT_DELETE_OBSERVATION] = "DELETE FROM observation WHERE token = ?1",
     [STMT_PUT_MODEL] = "INSERT OR REPLACE INTO model (object, version, xml) VALUES (?1, ?2, ?3)",
     [STMT_PUT_MARK] = "UPDATE meta SET value = ?2 WHERE key = ?1",
-    [STMT_PROBE] = "UPDATE probe SET filler = zeroblob(32768)",
+    /* Other bytes each time: SQLite does not write pages that stay the same. */
+    [STMT_PROBE] = "UPDATE probe SET filler = randomblob(32768)",
 };
 
 /* Kept in memory and written with each commit that changed them. */
