@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -85,11 +86,20 @@ static int create(const char *path)
     return ERR_OK;
 }
 
+/* Process wide, before the first connection: without the statistics SQLite allocates without a
+ * lock. */
+static void setup(void)
+{
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 int db_open(const char *path, enum db_mode mode, sqlite3 **ret_db)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     sqlite3 *db = NULL;
     int rc = mode == DB_WRITER ? create(path) : ERR_OK;
 
+    pthread_once(&once, setup);
     if (rc == ERR_OK)
         rc = db_check(db, sqlite3_open_v2(path, &db, modes[mode].flags, NULL));
     if (rc == ERR_OK)

@@ -22,8 +22,9 @@
 /* Pages of the log that are worth a checkpoint (32 MiB): a page changed by many commits is copied
  * once. */
 #define CHECKPOINT_PAGES 8192
-/* From here on the writer waits for readers, so that the log starts over. */
-#define RESTART_PAGES (4 * CHECKPOINT_PAGES)
+/* With so many times as many the writer waits for readers, at most so long, that the log may start
+ * over. */
+#define RESTART_TIMES 4
 #define RESTART_WAIT_MS 100
 
 struct store {
@@ -34,8 +35,9 @@ struct store {
     sqlite3 *db;
     struct apply *apply;
     struct txn **batch;
-    int log_pages;        /* pages in the log after the last commit */
-    int checkpoint_pages; /* the log is copied when it has as many */
+    int log_pages;        /* in the log after the last commit */
+    int checkpoint_pages; /* a log this long is worth a checkpoint */
+    int next_checkpoint;  /* pages of the log at the next one */
     bool started;
     pthread_t thread;
 
@@ -196,7 +198,7 @@ static int note_log(void *ctx, sqlite3 *db, const char *name, int pages)
     (void)db;
     (void)name;
     if (pages < s->log_pages)
-        s->checkpoint_pages = CHECKPOINT_PAGES; /* it started over */
+        s->next_checkpoint = s->checkpoint_pages; /* it started over */
     s->log_pages = pages;
     return SQLITE_OK;
 }
@@ -208,9 +210,9 @@ static int note_log(void *ctx, sqlite3 *db, const char *name, int pages)
  */
 static void checkpoint(struct store *s)
 {
-    bool restart = s->log_pages >= RESTART_PAGES;
+    bool restart = s->log_pages >= RESTART_TIMES * s->checkpoint_pages;
 
-    if (s->log_pages < s->checkpoint_pages)
+    if (s->log_pages < s->next_checkpoint)
         return;
     if (restart)
         sqlite3_busy_timeout(s->db, RESTART_WAIT_MS);
@@ -219,7 +221,7 @@ static void checkpoint(struct store *s)
     if (restart)
         sqlite3_busy_timeout(s->db, DB_BUSY_MS);
     /* Unless it starts over: when it failed, or a reader holds it, not again at each commit. */
-    s->checkpoint_pages = s->log_pages + CHECKPOINT_PAGES;
+    s->next_checkpoint = s->log_pages + s->checkpoint_pages;
 }
 
 /* ---- thread ----------------------------------------------------------------------------- */
@@ -323,7 +325,7 @@ int store_open(const struct store_config *cfg, struct store **ret_store)
     if (!s)
         return ERR_NOMEM;
     s->lock_fd = -1;
-    s->checkpoint_pages = CHECKPOINT_PAGES;
+    s->checkpoint_pages = s->next_checkpoint = CHECKPOINT_PAGES;
     s->queue_limit = cfg->queue_limit ? cfg->queue_limit : QUEUE_LIMIT;
     s->batch_limit = cfg->batch_limit ? cfg->batch_limit : BATCH_LIMIT;
     s->beat_ms = (int64_t)clock_mono_ms();
