@@ -17,7 +17,12 @@ def test_location_and_every_field(server, peer, endpoint):
     with server.rest.events() as events:
         one = peer()
         answer = one.register(
-            endpoint, '</>;ct="60 110",</1/0>,</3>;ver=1.2,</3/0>,</3303/0>', 120, "1.1", "U", ["Q", "sms=491701234567"]
+            endpoint,
+            '</>;ct="60 110",</1/0>,</3>;ver=1.2,</3/0>,</3303/0>',
+            120,
+            "1.1",
+            "U",
+            ["Q", "sms=491701234567"],
         )
         assert answer.text == "2.01"
         assert answer.type == wire.ACK or answer.type == wire.CON
@@ -86,7 +91,13 @@ def test_missing_binding_is_u(server, peer, endpoint):
 
 @pytest.mark.parametrize(
     "version, binding, shown, queue",
-    [("1.0", "UQ", "U", True), ("1.0", "UQS", "US", True), ("1.1", "UT", "UT", False), ("1.1", "UQ", "U", True), ("1.2", "UMN", "UMN", False)],
+    [
+        ("1.0", "UQ", "U", True),
+        ("1.0", "UQS", "US", True),
+        ("1.1", "UT", "UT", False),
+        ("1.1", "UQ", "U", True),
+        ("1.2", "UMN", "UMN", False),
+    ],
 )
 def test_bindings(server, peer, endpoint, version, binding, shown, queue):
     assert peer().register(endpoint, version=version, binding=binding).text == "2.01"
@@ -117,7 +128,14 @@ def test_unknown_parameters_are_ignored(server, peer, endpoint):
 
 @pytest.mark.parametrize(
     "sent, name",
-    [("dev%3A{}", "dev:{}"), ("50%-{}", "50%-{}"), ("a%zz{}", "a%zz{}"), ("plus+{}", "plus+{}"), ("a/b {}", "a/b {}"), ("ü€-{}", "ü€-{}")],
+    [
+        ("dev%3A{}", "dev:{}"),
+        ("50%-{}", "50%-{}"),
+        ("a%zz{}", "a%zz{}"),
+        ("plus+{}", "plus+{}"),
+        ("a/b {}", "a/b {}"),
+        ("ü€-{}", "ü€-{}"),
+    ],
 )
 def test_endpoint_names_are_any_text(server, peer, endpoint, sent, name):
     unique = endpoint.rsplit(":", 1)[1]
@@ -157,7 +175,11 @@ def test_malformed_object_list_is_refused(server, peer, endpoint, links):
     """4.00, or 4.09 when what is there can be skipped and no object remains."""
     one = peer()
     answer = one.request(
-        wire.POST, "/rd", [f"ep={endpoint}", "lt=60", "lwm2m=1.1"], links.encode("latin-1"), content_format=wire.LINK
+        wire.POST,
+        "/rd",
+        [f"ep={endpoint}", "lt=60", "lwm2m=1.1"],
+        links.encode("latin-1"),
+        content_format=wire.LINK,
     )
     assert answer.text in ("4.00", "4.09")
     assert server.rest.device(endpoint) is None
@@ -180,7 +202,16 @@ def test_object_list_in_a_wrong_format_gets_4_15(server, peer, endpoint):
         ("</1/0>,</3/0>,</32769/0>;ver=9.9", ["/1/0", "/3/0", "/32769/0"]),
         ("</>;rt=oma.lwm2m;ct=110,</1/0>,</3/0>", ["/1/0", "/3/0"]),
     ],
-    ids=["spaces", "slashes", "order", "security-and-oscore", "no-instance", "attributes", "unknown-object", "unquoted-rt"],
+    ids=[
+        "spaces",
+        "slashes",
+        "order",
+        "security-and-oscore",
+        "no-instance",
+        "attributes",
+        "unknown-object",
+        "unquoted-rt",
+    ],
 )
 def test_object_list_tolerance(server, peer, endpoint, links, expected):
     assert peer().register(endpoint, links).text == "2.01"
@@ -191,7 +222,10 @@ def test_object_versions(server, peer, endpoint):
     links = '</1/0>,</3>;ver="1.1",</3/0>,</44/0>;ver=2.2,</3303>;ver=1.1,</3303/0>,</3303/1>'
     assert peer().register(endpoint, links, version="1.0").text == "2.01"
     versions = {entry["path"]: entry.get("version") for entry in server.rest.device(endpoint)["objects"]}
-    found = {number: {version for path, version in versions.items() if path.split("/")[1] == number} for number in ("3", "44", "3303")}
+    found = {
+        number: {version for path, version in versions.items() if path.split("/")[1] == number}
+        for number in ("3", "44", "3303")
+    }
     assert "1.1" in found["3"] and "2.2" in found["44"] and "1.1" in found["3303"]
 
 
@@ -282,7 +316,7 @@ def test_ipv6_and_several_listeners(daemon, endpoint):
     one.restart(coap_listen=f"0.0.0.0:{port},[::1]:{port}")
     with RawPeer(("::1", port)) as six, RawPeer(("127.0.0.77", port), "127.0.0.3") as four:
         for peer, name in ((six, f"{endpoint}-6"), (four, f"{endpoint}-4")):
-            assert peer.register(name, '</>;ct=110,</1/0>,</3/0>').text == "2.01"
+            assert peer.register(name, "</>;ct=110,</1/0>,</3/0>").text == "2.01"
         address = one.rest.device(f"{endpoint}-6")["address"]
         assert address == f"[::1]:{six.address[1]}"
         for peer, name in ((six, f"{endpoint}-6"), (four, f"{endpoint}-4")):

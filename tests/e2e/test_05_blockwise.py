@@ -31,7 +31,11 @@ def opaque_value(answer):
 
 
 def read_opaque(server, endpoint, path="/3442/0/150"):
-    return opaque_value(server.rest.ok("GET", server.rest.device_path(endpoint, "resources", path) + "?source=device", timeout=60))
+    return opaque_value(
+        server.rest.ok(
+            "GET", server.rest.device_path(endpoint, "resources", path) + "?source=device", timeout=60
+        )
+    )
 
 
 # -- we read from the device: Block2 as client ---------------------------------------------------------------------
@@ -82,7 +86,7 @@ def test_hierarchical_read_in_blocks(server, device):
 def test_first_request_proposes_a_block_size(server, peer, endpoint):
     """Early negotiation: a device need not begin with 1024 bytes."""
     one = peer()
-    one.register(endpoint, '</>;ct=110,</1/0>,</3/0>')
+    one.register(endpoint, "</>;ct=110,</1/0>,</3/0>")
     read = Background(server.rest.get, server.rest.device_path(endpoint, "resources/3/0?source=device"))
     request = one.expect_request(wire.GET)
     assert request.block(wire.BLOCK2) in ((0, False, 5), None)
@@ -116,7 +120,7 @@ def serve_blocks(one, path, content, szx, content_format, etag=None, count=None,
 
 def test_block_requests_repeat_the_options(server, peer, endpoint):
     one = peer()
-    one.register(endpoint, '</>;ct=110,</1/0>,</3/0>')
+    one.register(endpoint, "</>;ct=110,</1/0>,</3/0>")
     content = formats.senml_json_encode("/3/0", {0: "m" * 700, 1: "n" * 700})
     read = Background(server.rest.values, endpoint, "/3/0")
     seen = serve_blocks(one, "/3/0", content, 5, wire.SENML_JSON, etag=b"\x01")
@@ -129,7 +133,7 @@ def test_block_requests_repeat_the_options(server, peer, endpoint):
 def test_body_that_changes_under_way_is_not_mixed(server, peer, endpoint):
     """Another ETag: begun anew, or an error; never a mixture."""
     one = peer()
-    one.register(endpoint, '</>;ct=42,</1/0>,</3/0>,</3442/0>')
+    one.register(endpoint, "</>;ct=42,</1/0>,</3/0>,</3442/0>")
     old, new = b"o" * 1500, b"n" * 1500
     read = Background(
         server.rest.get, server.rest.device_path(endpoint, "resources/3442/0/150?source=device"), timeout=30
@@ -155,7 +159,7 @@ def test_body_that_changes_under_way_is_not_mixed(server, peer, endpoint):
 def test_blocks_without_end_are_stopped(server, peer, endpoint):
     """A device that always says 'more' meets the limit of an answer (16 MiB) or is found out earlier."""
     one = peer()
-    one.register(endpoint, '</>;ct=42,</1/0>,</3/0>,</3442/0>')
+    one.register(endpoint, "</>;ct=42,</1/0>,</3/0>,</3442/0>")
     read = Background(
         server.rest.get, server.rest.device_path(endpoint, "resources/3442/0/150?source=device"), timeout=60
     )
@@ -191,7 +195,7 @@ def test_write_a_large_body(server, device):
 
 def test_write_refused_in_the_middle(server, peer, endpoint):
     one = peer()
-    one.register(endpoint, '</>;ct=42,</1/0>,</3/0>,</3442/0>')
+    one.register(endpoint, "</>;ct=42,</1/0>,</3/0>,</3442/0>")
     call = Background(
         server.rest.request,
         "PUT",
@@ -211,7 +215,7 @@ def test_write_refused_in_the_middle(server, peer, endpoint):
 def test_a_device_without_block1_gets_an_error_not_half_a_body(server, peer, endpoint):
     """It answers 2.04 to the first block as if that were all."""
     one = peer()
-    one.register(endpoint, '</>;ct=42,</1/0>,</3/0>,</3442/0>')
+    one.register(endpoint, "</>;ct=42,</1/0>,</3/0>,</3442/0>")
     call = Background(
         server.rest.request,
         "PUT",
@@ -229,7 +233,12 @@ def test_block1_out_of_order_gets_4_08(server, peer, endpoint):
     one = peer()
     query = [f"ep={endpoint}", "lt=60", "lwm2m=1.1", "b=U"]
     answer = one.request(
-        wire.POST, "/rd", query, b"</1/0>,</3/0>,</4/0>,".ljust(64, b" "), content_format=wire.LINK, block1=(0, True, 2)
+        wire.POST,
+        "/rd",
+        query,
+        b"</1/0>,</3/0>,</4/0>,".ljust(64, b" "),
+        content_format=wire.LINK,
+        block1=(0, True, 2),
     )
     assert answer.text == "2.31" and answer.block(wire.BLOCK1)[:2] == (0, True)
     answer = one.request(wire.POST, "/rd", query, b"</6/0>", content_format=wire.LINK, block1=(2, False, 2))
@@ -239,7 +248,12 @@ def test_block1_out_of_order_gets_4_08(server, peer, endpoint):
 
 def test_block1_without_beginning_gets_4_08(server, peer, endpoint):
     answer = peer().request(
-        wire.POST, "/rd", [f"ep={endpoint}", "lt=60", "lwm2m=1.1"], b"</6/0>", content_format=wire.LINK, block1=(1, False, 2)
+        wire.POST,
+        "/rd",
+        [f"ep={endpoint}", "lt=60", "lwm2m=1.1"],
+        b"</6/0>",
+        content_format=wire.LINK,
+        block1=(1, False, 2),
     )
     assert answer.text == "4.08"
 
@@ -261,7 +275,12 @@ def test_block1_begins_anew_with_block_zero(server, peer, endpoint):
             block1=(number, at + 32 < len(links), 1),
         )
     assert answer.text == "2.01" and answer.block(wire.BLOCK1)[0] == 1
-    assert [entry["path"] for entry in server.rest.device(endpoint)["objects"]] == ["/1/0", "/3/0", "/3303/0", "/3303/1"]
+    assert [entry["path"] for entry in server.rest.device(endpoint)["objects"]] == [
+        "/1/0",
+        "/3/0",
+        "/3303/0",
+        "/3303/1",
+    ]
 
 
 def test_repeated_block_is_not_counted_twice(server, peer, endpoint):
@@ -270,7 +289,12 @@ def test_repeated_block_is_not_counted_twice(server, peer, endpoint):
     query = [f"ep={endpoint}", "lt=60", "lwm2m=1.1", "b=U"]
     links = b"</1/0>,</3/0>,</3303/0>,</3303/1>"
     first = wire.Message(
-        wire.CON, wire.POST, one.mid(), b"tk", wire.options("/rd", query, content_format=40, block1=(0, True, 1)), links[:32]
+        wire.CON,
+        wire.POST,
+        one.mid(),
+        b"tk",
+        wire.options("/rd", query, content_format=40, block1=(0, True, 1)),
+        links[:32],
     )
     one.send(first)
     one.send(first)

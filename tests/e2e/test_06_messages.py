@@ -15,7 +15,14 @@ ANSWER = b'[{"n":"/3/0/0","vs":"here"}]'
 
 def register_message(one, endpoint, token=b"\x01\x02"):
     query = [f"ep={endpoint}", "lt=300", "lwm2m=1.1", "b=U"]
-    return Message(wire.CON, wire.POST, one.mid(), token, wire.options("/rd", query, content_format=wire.LINK), LINKS.encode())
+    return Message(
+        wire.CON,
+        wire.POST,
+        one.mid(),
+        token,
+        wire.options("/rd", query, content_format=wire.LINK),
+        LINKS.encode(),
+    )
 
 
 def start_read(server, endpoint, path="/3/0/0"):
@@ -104,7 +111,9 @@ def test_tokens_of_every_length(server, peer, endpoint, length):
 @pytest.mark.parametrize("number", [9, 21, 65001, 2049])
 def test_unknown_critical_option_gets_4_02(server, peer, endpoint, number):
     one = peer()
-    answer = one.request(wire.POST, "/rd", [f"ep={endpoint}", "lwm2m=1.1", "lt=60"], b"</3/0>", extra=[(number, b"x")])
+    answer = one.request(
+        wire.POST, "/rd", [f"ep={endpoint}", "lwm2m=1.1", "lt=60"], b"</3/0>", extra=[(number, b"x")]
+    )
     assert answer.text == "4.02"
     assert server.rest.device(endpoint) is None
 
@@ -196,7 +205,10 @@ def test_noise_does_not_hurt(server, peer, endpoint):
     """Seeded; every datagram either is ignored or gets a well-formed answer."""
     source = random.Random(20)
     one, probe = peer(), peer()
-    seeds = [register_message(one, endpoint).encode(), Message(wire.CON, wire.GET, 5, b"t", wire.options("/rd")).encode()]
+    seeds = [
+        register_message(one, endpoint).encode(),
+        Message(wire.CON, wire.GET, 5, b"t", wire.options("/rd")).encode(),
+    ]
     for _ in range(3000):
         data = bytearray(source.choice(seeds))
         for _ in range(source.randrange(1, 6)):
@@ -226,7 +238,9 @@ def test_an_oversized_datagram_is_dropped(server, peer):
 
 
 def dropped(server):
-    return sum(value for (name, _), value in server.metrics().items() if name == "lwm2m_datagrams_truncated_total")
+    return sum(
+        value for (name, _), value in server.metrics().items() if name == "lwm2m_datagrams_truncated_total"
+    )
 
 
 # -- requests to devices ----------------------------------------------------------------------------------------------
@@ -292,7 +306,12 @@ def test_separate_response_twice_is_acknowledged_twice(server, peer, endpoint):
     request = one.expect_request(wire.GET)
     one.acknowledge(request)
     response = Message(
-        wire.CON, wire.code("2.05"), one.mid(), request.token, wire.options(content_format=wire.SENML_JSON), ANSWER
+        wire.CON,
+        wire.code("2.05"),
+        one.mid(),
+        request.token,
+        wire.options(content_format=wire.SENML_JSON),
+        ANSWER,
     )
     for _ in range(2):
         one.send(response)
@@ -316,7 +335,14 @@ def test_answer_with_a_wrong_token_is_not_taken(server, peer, endpoint):
     one.register(endpoint, LINKS)
     read = start_read(server, endpoint)
     request = one.expect_request(wire.GET)
-    false = Message(wire.ACK, wire.code("2.05"), request.mid, b"wrong", wire.options(content_format=110), b'[{"n":"/3/0/0","vs":"false"}]')
+    false = Message(
+        wire.ACK,
+        wire.code("2.05"),
+        request.mid,
+        b"wrong",
+        wire.options(content_format=110),
+        b'[{"n":"/3/0/0","vs":"false"}]',
+    )
     one.send(false)
     one.answer(request, "2.05", ANSWER, content_format=wire.SENML_JSON)
     again = None
@@ -335,10 +361,24 @@ def test_answer_from_a_stranger_is_not_taken(server, peer, endpoint):
     read = start_read(server, endpoint)
     request = one.expect_request(wire.GET)
     stranger.send(
-        Message(wire.ACK, wire.code("2.05"), request.mid, request.token, wire.options(content_format=110), b'[{"n":"/3/0/0","vs":"theft"}]')
+        Message(
+            wire.ACK,
+            wire.code("2.05"),
+            request.mid,
+            request.token,
+            wire.options(content_format=110),
+            b'[{"n":"/3/0/0","vs":"theft"}]',
+        )
     )
     stranger.send(
-        Message(wire.NON, wire.code("2.05"), 99, request.token, wire.options(content_format=110), b'[{"n":"/3/0/0","vs":"theft"}]')
+        Message(
+            wire.NON,
+            wire.code("2.05"),
+            99,
+            request.token,
+            wire.options(content_format=110),
+            b'[{"n":"/3/0/0","vs":"theft"}]',
+        )
     )
     time.sleep(0.1)
     assert read.running

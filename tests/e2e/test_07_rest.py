@@ -23,7 +23,20 @@ UNKNOWN = "/v1/devices/urn%3Anobody"
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/v1", "/v1/", "/v1/nothing", "/v2/devices", "/v1/devices/a/nothing", "/v1/devices/a/resources", "/v1//devices", "/../etc/passwd", "/v1/devices/a/b/c/d", "/%00", "/v1/devices/%"],
+    [
+        "/",
+        "/v1",
+        "/v1/",
+        "/v1/nothing",
+        "/v2/devices",
+        "/v1/devices/a/nothing",
+        "/v1/devices/a/resources",
+        "/v1//devices",
+        "/../etc/passwd",
+        "/v1/devices/a/b/c/d",
+        "/%00",
+        "/v1/devices/%",
+    ],
 )
 def test_unknown_paths_are_404(server, path):
     answer = server.rest.get(path)
@@ -82,7 +95,9 @@ def test_unknown_endpoint_is_404(server):
         assert problem.get("endpoint") == "urn:nobody", (method, path, problem)
 
 
-@pytest.mark.parametrize("path", ["3/x", "3/0/9/0/1", "65536", "3/65535", "-1", "3//9", "3/0x0", "3.0", "%2F3"])
+@pytest.mark.parametrize(
+    "path", ["3/x", "3/0/9/0/1", "65536", "3/65535", "-1", "3//9", "3/0x0", "3.0", "%2F3"]
+)
 def test_bad_resource_paths(server, device, path):
     one = device()
     answer = server.rest.get(server.rest.device_path(one.endpoint) + f"/resources/{path}")
@@ -91,7 +106,19 @@ def test_bad_resource_paths(server, device, path):
 
 
 @pytest.mark.parametrize(
-    "raw", [b"{", b"nul", b"[1,", b'{"value":}', b'{"value":1}x', b"\xff\xfe", b'{"value":"\xc3"}', b"{'value':1}", b"[" * 5000], ids=lambda raw: repr(raw[:12])
+    "raw",
+    [
+        b"{",
+        b"nul",
+        b"[1,",
+        b'{"value":}',
+        b'{"value":1}x',
+        b"\xff\xfe",
+        b'{"value":"\xc3"}',
+        b"{'value':1}",
+        b"[" * 5000,
+    ],
+    ids=lambda raw: repr(raw[:12]),
 )
 def test_malformed_json_is_400(server, device, raw):
     one = device()
@@ -103,16 +130,27 @@ def test_malformed_json_is_400(server, device, raw):
 
 def test_missing_body_is_400(server, device):
     one = device()
-    answer = server.rest.request("PUT", server.rest.device_path(one.endpoint, "resources/3/0/14"), raw=b"", headers={"Content-Type": "application/json"})
+    answer = server.rest.request(
+        "PUT",
+        server.rest.device_path(one.endpoint, "resources/3/0/14"),
+        raw=b"",
+        headers={"Content-Type": "application/json"},
+    )
     assert answer.status == 400 and answer.type == "application/problem+json"
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", None], ids=str)
+@pytest.mark.parametrize(
+    "kind",
+    ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", None],
+    ids=str,
+)
 def test_wrong_content_type_is_415(server, device, kind):
     """What a browser can send without asking (a form) must not work."""
     one = device()
     path = server.rest.device_path(one.endpoint, "resources/3/0/14")
-    answer = server.rest.request("PUT", path, raw=b'{"value":"x"}', headers={"Content-Type": kind} if kind else {})
+    answer = server.rest.request(
+        "PUT", path, raw=b'{"value":"x"}', headers={"Content-Type": kind} if kind else {}
+    )
     assert answer.status == 415 and answer.type == "application/problem+json", answer
     assert one.requests == []
 
@@ -120,7 +158,9 @@ def test_wrong_content_type_is_415(server, device, kind):
 def test_content_type_with_charset_is_taken(server, device):
     one = device()
     path = server.rest.device_path(one.endpoint, "resources/3/0/14")
-    server.rest.ok("PUT", path, raw=b'{"value":"x"}', headers={"Content-Type": "application/json; charset=utf-8"})
+    server.rest.ok(
+        "PUT", path, raw=b'{"value":"x"}', headers={"Content-Type": "application/json; charset=utf-8"}
+    )
     assert one.get("/3/0/14") == "x"
 
 
@@ -159,7 +199,9 @@ def test_foreign_host_is_refused(server, host):
     assert answer.status in (400, 403, 421), answer
 
 
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "localhost:{port}", "127.0.0.1:{port}", "[::1]:{port}"])
+@pytest.mark.parametrize(
+    "host", ["localhost", "127.0.0.1", "localhost:{port}", "127.0.0.1:{port}", "[::1]:{port}"]
+)
 def test_loopback_hosts_are_fine(server, host):
     assert server.rest.get("/v1/devices", headers={"Host": host.format(port=server.api_port)}).status == 200
 
@@ -172,7 +214,10 @@ def test_foreign_origin_is_refused(server, origin):
 
 
 def test_own_origin_is_fine(server):
-    assert server.rest.get("/v1/devices", headers={"Origin": f"http://127.0.0.1:{server.api_port}"}).status == 200
+    assert (
+        server.rest.get("/v1/devices", headers={"Origin": f"http://127.0.0.1:{server.api_port}"}).status
+        == 200
+    )
 
 
 def test_admin_routes_exist_only_on_the_unix_socket(server):
@@ -204,7 +249,9 @@ def test_bearer_token_on_other_addresses(daemon, endpoint):
     Rest(("127.0.0.1", port), token="wrong").problem("GET", "/v1/devices", 401)
     with_token = Rest(("127.0.0.1", port), token=secret)
     assert with_token.get("/v1/devices").status == 200
-    assert with_token.get("/v1/devices", headers={"Host": "server.example"}).status == 200, "a token needs no Host check"
+    assert (
+        with_token.get("/v1/devices", headers={"Host": "server.example"}).status == 200
+    ), "a token needs no Host check"
     with with_token.events() as events:
         with RawPeer(one.coap) as peer:
             peer.register(endpoint)
@@ -246,7 +293,9 @@ def names(devices):
     return [device["endpoint"] for device in devices]
 
 
-ALL = sorted([f"alpha:{number:03d}" for number in range(25)] + [f"beta:{number:03d}" for number in range(25, 60)])
+ALL = sorted(
+    [f"alpha:{number:03d}" for number in range(25)] + [f"beta:{number:03d}" for number in range(25, 60)]
+)
 
 
 @pytest.mark.parametrize("size", [1, 7, 59, 60, 61, 500])
@@ -277,7 +326,9 @@ def test_prefix_filter(listing):
     assert names(listing.rest.devices(q="alpha:", limit=10)) == ALL[:25]
     assert names(listing.rest.devices(q="beta:05")) == [f"beta:05{digit}" for digit in range(10)]
     assert listing.rest.devices(q="nobody") == []
-    assert listing.rest.devices(q="alpha:_") == [] and listing.rest.devices(q="%") == [], "no pattern language shines through"
+    assert (
+        listing.rest.devices(q="alpha:_") == [] and listing.rest.devices(q="%") == []
+    ), "no pattern language shines through"
 
 
 def test_state_filter(listing):
@@ -292,7 +343,17 @@ def test_fields_filter(listing):
 
 
 @pytest.mark.parametrize(
-    "query", ["limit=-1", "limit=x", "limit=99999999", "cursor=%21%21", "state=nonsense", "limit=5&limit=6", "fields=nonsense", "nonsense=1"]
+    "query",
+    [
+        "limit=-1",
+        "limit=x",
+        "limit=99999999",
+        "cursor=%21%21",
+        "state=nonsense",
+        "limit=5&limit=6",
+        "fields=nonsense",
+        "nonsense=1",
+    ],
 )
 def test_bad_queries_are_400(listing, query):
     answer = listing.rest.get(f"/v1/devices?{query}")

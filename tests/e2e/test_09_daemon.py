@@ -15,7 +15,6 @@ from support.daemon import Daemon, check_config, free_port
 from support.raw import RawPeer
 from support.settings import limit
 
-
 # -- health and metrics --------------------------------------------------------------------------------------------
 
 
@@ -34,7 +33,9 @@ def test_metrics_are_well_formed_and_count(server, peer, endpoint):
         elif line.startswith("# TYPE "):
             typed.add(line.split()[2])
         elif line:
-            assert re.fullmatch(r'[a-z_:][a-z0-9_:]*(\{([a-z_]+="[^"]*",?)*\})? [-+0-9.eEIinfNa]+', line), line
+            assert re.fullmatch(
+                r'[a-z_:][a-z0-9_:]*(\{([a-z_]+="[^"]*",?)*\})? [-+0-9.eEIinfNa]+', line
+            ), line
     names = {name for name, _ in server.metrics()}
     assert {re.sub(r"_(bucket|sum|count)$", "", name) for name in names} <= helped | names
     assert typed <= helped
@@ -43,7 +44,15 @@ def test_metrics_are_well_formed_and_count(server, peer, endpoint):
     def total(name):
         return sum(value for (found, _), value in server.metrics().items() if found == name)
 
-    before = {name: total(name) for name in ("lwm2m_registers_total", "lwm2m_updates_total", "lwm2m_deregisters_total", "lwm2m_coap_duplicates_total")}
+    before = {
+        name: total(name)
+        for name in (
+            "lwm2m_registers_total",
+            "lwm2m_updates_total",
+            "lwm2m_deregisters_total",
+            "lwm2m_coap_duplicates_total",
+        )
+    }
     one = peer()
     one.register(endpoint)
     message = wire.Message(wire.CON, wire.POST, one.mid(), b"u", wire.options(one.location))
@@ -54,7 +63,12 @@ def test_metrics_are_well_formed_and_count(server, peer, endpoint):
     deadline = time.monotonic() + limit(3)  # shards publish their counters about once a second
     while True:
         after = {name: total(name) - value for name, value in before.items()}
-        if after == {"lwm2m_registers_total": 1, "lwm2m_updates_total": 1, "lwm2m_deregisters_total": 1, "lwm2m_coap_duplicates_total": 1}:
+        if after == {
+            "lwm2m_registers_total": 1,
+            "lwm2m_updates_total": 1,
+            "lwm2m_deregisters_total": 1,
+            "lwm2m_coap_duplicates_total": 1,
+        }:
             break
         assert time.monotonic() < deadline, after
         time.sleep(0.1)
@@ -78,12 +92,25 @@ def test_openapi_is_the_shipped_document(server):
     found = document(server)
     assert found["openapi"].startswith("3.1")
     assert found["info"]["title"] and found["info"]["version"]
-    for name in ("/v1/devices", "/v1/events", "/v1/models", "/metrics", "/healthz", "/readyz", "/v1/openapi.json"):
+    for name in (
+        "/v1/devices",
+        "/v1/events",
+        "/v1/models",
+        "/metrics",
+        "/healthz",
+        "/readyz",
+        "/v1/openapi.json",
+    ):
         assert name in found["paths"], name
 
 
 def routes(found):
-    return [(path, method) for path, item in found["paths"].items() for method in item if method in ("get", "put", "post", "delete", "patch")]
+    return [
+        (path, method)
+        for path, item in found["paths"].items()
+        for method in item
+        if method in ("get", "put", "post", "delete", "patch")
+    ]
 
 
 def test_openapi_routes_exist(server):
@@ -113,23 +140,55 @@ def test_openapi_lacks_no_method(server):
         for method in {"PUT", "POST", "DELETE", "PATCH"} - listed:
             answer = server.rest.request(method, real)
             assert answer.status == 405, (method, path, answer)
-            assert {part.strip() for part in answer.headers["Allow"].split(",")} - {"HEAD", "OPTIONS"} == listed
+            assert {part.strip() for part in answer.headers["Allow"].split(",")} - {
+                "HEAD",
+                "OPTIONS",
+            } == listed
 
 
 def test_openapi_fuzz_finds_no_5xx(server, device):
     """Bodies and queries that fit no schema, on every route, against a device that answers."""
     one = device()
-    fill = {"ep": one.endpoint.replace(":", "%3A"), "endpoint": one.endpoint.replace(":", "%3A"), "id": "ffffffffffffffff", "path": "3/0/9"}
-    bodies = [None, {}, [], 1, "x", True, {"value": {}}, {"values": [None]}, {"values": [{}]}, {"paths": []}, {"paths": ["x"]}, {"paths": [7]}, {"arguments": 5}, {"instance": "x", "values": []}, {"pmin": {}}, {"value": "\u0000"}, {"value": 1e400}]
+    fill = {
+        "ep": one.endpoint.replace(":", "%3A"),
+        "endpoint": one.endpoint.replace(":", "%3A"),
+        "id": "ffffffffffffffff",
+        "path": "3/0/9",
+    }
+    bodies = [
+        None,
+        {},
+        [],
+        1,
+        "x",
+        True,
+        {"value": {}},
+        {"values": [None]},
+        {"values": [{}]},
+        {"paths": []},
+        {"paths": ["x"]},
+        {"paths": [7]},
+        {"arguments": 5},
+        {"instance": "x", "values": []},
+        {"pmin": {}},
+        {"value": "\u0000"},
+        {"value": 1e400},
+    ]
     queries = ["", "?limit=x", "?source=nonsense", "?depth=-1", "?%", "?a=%ff", "?cursor=" + "x" * 4000]
     for path, method in routes(document(server)):
-        if path.startswith("/admin") or path == "/v1/events" or (path.rstrip("}").endswith("{ep") and method == "delete"):
+        if (
+            path.startswith("/admin")
+            or path == "/v1/events"
+            or (path.rstrip("}").endswith("{ep") and method == "delete")
+        ):
             continue
         real = re.sub(r"\{(\w+)\}", lambda match: fill.get(match[1], "0"), path)
         for body in bodies if method in ("put", "post", "patch") else [None]:
             for query in queries[:1] if body is not None else queries:
                 raw = None if body is None else json.dumps(body).replace("Infinity", "1e400").encode()
-                answer = server.rest.request(method.upper(), real + query, raw=raw, headers={"Content-Type": "application/json"})
+                answer = server.rest.request(
+                    method.upper(), real + query, raw=raw, headers={"Content-Type": "application/json"}
+                )
                 assert answer.status < 500 or answer.status in (502, 504), (method, real, query, body, answer)
                 if answer.status >= 400:
                     assert answer.type == "application/problem+json", (method, real, query, body, answer)
@@ -177,7 +236,13 @@ def test_check_reports_every_error_at_once():
 
 
 def test_missing_file_is_named():
-    done = subprocess.run([settings.SERVERD, settings.CHECK_OPTION, settings.CONFIG_OPTION, "/nonexistent/x.conf"], capture_output=True, text=True, timeout=limit(10), check=False)
+    done = subprocess.run(
+        [settings.SERVERD, settings.CHECK_OPTION, settings.CONFIG_OPTION, "/nonexistent/x.conf"],
+        capture_output=True,
+        text=True,
+        timeout=limit(10),
+        check=False,
+    )
     assert done.returncode != 0 and "/nonexistent/x.conf" in done.stderr + done.stdout
 
 
@@ -192,11 +257,17 @@ def test_bad_configuration_does_not_start(daemon):
 
 def test_version_and_help():
     for program in (settings.SERVERD, settings.SERVERCTL):
-        done = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=limit(10), check=False)
+        done = subprocess.run(
+            [program, "--version"], capture_output=True, text=True, timeout=limit(10), check=False
+        )
         assert done.returncode == 0 and re.search(r"\d+\.\d+", done.stdout)
-        done = subprocess.run([program, "--help"], capture_output=True, text=True, timeout=limit(10), check=False)
+        done = subprocess.run(
+            [program, "--help"], capture_output=True, text=True, timeout=limit(10), check=False
+        )
         assert done.returncode == 0 and "--" in done.stdout
-        done = subprocess.run([program, "--nonsense"], capture_output=True, text=True, timeout=limit(10), check=False)
+        done = subprocess.run(
+            [program, "--nonsense"], capture_output=True, text=True, timeout=limit(10), check=False
+        )
         assert done.returncode != 0 and done.stderr
 
 
@@ -276,7 +347,9 @@ def test_stopping_does_not_wait_for_devices(daemon, endpoint):
     one = daemon()
     with RawPeer(one.coap) as peer:
         peer.register(endpoint, "</>;ct=110,</1/0>,</3/0>")
-        read = Background(one.rest.get, one.rest.device_path(endpoint, "resources/3/0/0?source=device"), timeout=60)
+        read = Background(
+            one.rest.get, one.rest.device_path(endpoint, "resources/3/0/0?source=device"), timeout=60
+        )
         peer.expect_request(wire.GET)
         started = time.monotonic()
         one.stop()

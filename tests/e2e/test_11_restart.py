@@ -28,7 +28,11 @@ def listed(rest):
 
 def store_file(one):
     """The database of a daemon: the biggest file of its data directory."""
-    files = [path for path in one.config["data_dir"].iterdir() if path.is_file() and path.read_bytes()[:16] == b"SQLite format 3\0"]
+    files = [
+        path
+        for path in one.config["data_dir"].iterdir()
+        if path.is_file() and path.read_bytes()[:16] == b"SQLite format 3\0"
+    ]
     assert len(files) == 1, files
     return files[0]
 
@@ -40,7 +44,14 @@ def store_file(one):
 def test_a_registration_is_the_same_after_a_restart(daemon, endpoint, how):
     one = daemon(shards=2)
     with RawPeer(one.coap) as peer:
-        peer.register(endpoint, '</>;ct="60 110",</1/0>,</3>;ver=1.2,</3/0>,</3303/0>', 777, "1.2", "U", ["Q", "sms=123", "pid=6:1234abcd"])
+        peer.register(
+            endpoint,
+            '</>;ct="60 110",</1/0>,</3>;ver=1.2,</3/0>,</3303/0>',
+            777,
+            "1.2",
+            "U",
+            ["Q", "sms=123", "pid=6:1234abcd"],
+        )
         before = one.rest.device(endpoint)
         getattr(one, how)()
         one.start()
@@ -157,7 +168,9 @@ def test_shards_may_change_between_restarts(daemon):
                 for number in range(0, 24, 3):
                     read = Background(one.rest.value, f"dev:{number}", "/3/0/0")
                     request = peers[number].expect_request(wire.GET, "/3/0/0")
-                    peers[number].answer(request, "2.05", b'[{"n":"/3/0/0","vs":"x"}]', content_format=wire.SENML_JSON)
+                    peers[number].answer(
+                        request, "2.05", b'[{"n":"/3/0/0","vs":"x"}]', content_format=wire.SENML_JSON
+                    )
                     assert read.result() == "x"
             assert len(listed(one.rest)) == 24
     finally:
@@ -210,7 +223,9 @@ def test_devices_that_talk_while_the_server_loads_meet_silence(daemon):
                 bound = False
                 while not stop.is_set():
                     try:
-                        peer.send(Message(wire.CON, wire.POST, peer.mid(), b"talk", wire.options(peer.location)))
+                        peer.send(
+                            Message(wire.CON, wire.POST, peer.mid(), b"talk", wire.options(peer.location))
+                        )
                         answer = Message.decode(peer.receive_bytes(0.003))
                         answers.append(answer.text if answer.type != wire.RST else "RST")
                         bound = True
@@ -264,7 +279,9 @@ def test_not_ready_while_loading_is_said(daemon):
 def register_message(number, mid):
     query = [f"ep=crowd:{number:05d}", "lt=3600", "lwm2m=1.1", "b=U"]
     token = number.to_bytes(4, "big")
-    return Message(wire.CON, wire.POST, mid, token, wire.options("/rd", query, content_format=wire.LINK), LINKS.encode())
+    return Message(
+        wire.CON, wire.POST, mid, token, wire.options("/rd", query, content_format=wire.LINK), LINKS.encode()
+    )
 
 
 def register_all(crowd, one, numbers, window=100, stop_after=None, seconds=120):
@@ -335,13 +352,21 @@ def test_kill_9_in_a_storm_of_registers(daemon, synchronous):
             assert device["registrationId"] == location.split("/")[2]
         for name, device in found.items():
             number = int(name.split(":")[1])
-            assert device["lifetime"] == 3600 and device["version"] == "1.1" and device["state"] == "registered"
+            assert (
+                device["lifetime"] == 3600 and device["version"] == "1.1" and device["state"] == "registered"
+            )
             assert [entry["path"] for entry in device["objects"]] == ["/1/0", "/3/0", "/3303/0"]
             assert device["address"] == f"{crowd.address(number)}:{crowd.port}"
         # the locations work, from the same addresses
         asked = list(locations.items())[:: max(1, len(locations) // 300)]
         for number, location in asked:
-            message = Message(wire.CON, wire.POST, 0x8000 | (number & 0x7FFF), number.to_bytes(4, "big"), wire.options(location))
+            message = Message(
+                wire.CON,
+                wire.POST,
+                0x8000 | (number & 0x7FFF),
+                number.to_bytes(4, "big"),
+                wire.options(location),
+            )
             crowd.send(number, message.encode())
         answered = {}
         end = time.monotonic() + limit(10)
@@ -457,7 +482,10 @@ def test_a_failing_store_changes_nothing_that_was_there(daemon):
             problem = one.rest.problem("GET", "/readyz", 503)
             assert re.search("store|disk", problem["detail"])
             device = one.rest.device("old")
-            assert (device["registrationId"], device["address"]) == (before["registrationId"], before["address"])
+            assert (device["registrationId"], device["address"]) == (
+                before["registrationId"],
+                before["address"],
+            )
             assert one.rest.device("new") is None
             assert one.rest.get("/healthz").status == 200
         finally:

@@ -4,13 +4,14 @@ import asyncio
 
 import aiocoap
 import pytest
-from support import formats
 from support.device import Device, world
 
 
 def test_many_devices_at_once(server, endpoint):
     """Thirty stacks register, are read and written concurrently, and leave."""
-    devices = [Device(server.coap, f"{endpoint}-{number}", source=f"127.30.{number}.1") for number in range(30)]
+    devices = [
+        Device(server.coap, f"{endpoint}-{number}", source=f"127.30.{number}.1") for number in range(30)
+    ]
     try:
 
         async def everyone(call):
@@ -50,7 +51,9 @@ def test_responses_match_in_parallel(device):
             message = aiocoap.Message(code=aiocoap.POST, uri=f"coap://127.0.0.1:{one.server[1]}")
             message.opt.uri_host = None
             message.opt.uri_port = None
-            message.opt.uri_path = one.location.strip("/").split("/") if number % 2 else ["nowhere", str(number)]
+            message.opt.uri_path = (
+                one.location.strip("/").split("/") if number % 2 else ["nowhere", str(number)]
+            )
             pending.append(one.context.request(message).response)
         return [answer.code.dotted for answer in await asyncio.gather(*pending)]
 
@@ -62,10 +65,3 @@ def test_source_addresses(server, device, family):
     one = device(source=family)
     assert server.rest.device(one.endpoint)["address"].startswith(family + ":")
     assert server.rest.value(one.endpoint, "/3/0/0") == "Test Works"
-
-
-def test_plain_cbor_answer(server, device):
-    """application/cbor, a 1.1 format for one value, is understood when it comes."""
-    one = device(formats=[formats.SENML_JSON])
-    one.behaviours["/3/0/9"] = lambda seen: ("2.05", b"\x18\x5f", 60)
-    assert server.rest.value(one.endpoint, "/3/0/9") == 95

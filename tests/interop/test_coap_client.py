@@ -10,7 +10,11 @@ from support.settings import limit
 
 @pytest.fixture(scope="module")
 def program():
-    found = shutil.which("coap-client-notls") or shutil.which("coap-client") or shutil.which("coap-client-openssl")
+    found = (
+        shutil.which("coap-client-notls")
+        or shutil.which("coap-client")
+        or shutil.which("coap-client-openssl")
+    )
     assert found, "coap-client is missing: run contrib/deps.sh test"
     return found
 
@@ -83,6 +87,16 @@ def test_non_confirmable_register(server, run, endpoint):
 
 def test_lossy_link(server, run, endpoint):
     """coap-client drops its own first datagrams and retransmits; one registration comes of it."""
-    text = run("post", f"/rd?ep={endpoint}&lt=60&lwm2m=1.1&b=U", "-t", "40", "-l", "1", "-B", "10", payload="</1/0>,</3/0>")
+    text = run(
+        "post",
+        f"/rd?ep={endpoint}&lt=60&lwm2m=1.1&b=U",
+        "-t",
+        "40",
+        "-l",
+        "1",
+        "-B",
+        "10",
+        payload="</1/0>,</3/0>",
+    )
     assert answered(text, "2.01"), text
     assert len(server.rest.devices(q=endpoint)) == 1

@@ -56,7 +56,11 @@ class Ctl:
     def popen(self, *arguments):
         """For commands that keep printing (watch)."""
         return subprocess.Popen(
-            [*self.base, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [*self.base, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
 
     def on_terminal(self, *arguments, timeout=20, columns=120):
@@ -64,7 +68,12 @@ class Ctl:
         master, slave = pty.openpty()
         environment = dict(os.environ, TERM="xterm", COLUMNS=str(columns))
         process = subprocess.Popen(
-            [*self.base, *arguments], stdin=slave, stdout=slave, stderr=subprocess.PIPE, env=environment, close_fds=True
+            [*self.base, *arguments],
+            stdin=slave,
+            stdout=slave,
+            stderr=subprocess.PIPE,
+            env=environment,
+            close_fds=True,
         )
         os.close(slave)
         data, end = b"", time.monotonic() + limit(timeout)

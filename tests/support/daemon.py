@@ -130,7 +130,9 @@ class Daemon:
         state = "not asked"
         while time.monotonic() < end:
             if self.process.poll() is not None:
-                raise AssertionError(f"the server ended with {self.process.returncode} while starting\n{self.tail()}")
+                raise AssertionError(
+                    f"the server ended with {self.process.returncode} while starting\n{self.tail()}"
+                )
             try:
                 answer = self.rest.get("/readyz")
                 state = f"{answer.status} {answer.body[:200]!r}"
@@ -176,7 +178,9 @@ class Daemon:
             self.process.kill()
             self.returncode = self.process.wait()
             if check:
-                raise AssertionError(f"the server did not stop within {limit(seconds):.0f} s\n{self.tail()}") from None
+                raise AssertionError(
+                    f"the server did not stop within {limit(seconds):.0f} s\n{self.tail()}"
+                ) from None
         finally:
             self.process = None
 

@@ -121,7 +121,9 @@ class _World:
 
     def __init__(self):
         self.loop = asyncio.new_event_loop()
-        self.loop.set_exception_handler(lambda loop, context: None)  # a closed device may leave answers behind
+        self.loop.set_exception_handler(
+            lambda loop, context: None
+        )  # a closed device may leave answers behind
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self.thread.start()
 
@@ -199,7 +201,11 @@ class _Site(aiocoap.resource.ObservableResource):
 
     def trigger(self, path):
         for observed, observations in self.observers.items():
-            if path == observed or path.startswith(observed.rstrip("/") + "/") or observed.startswith(path + "/"):
+            if (
+                path == observed
+                or path.startswith(observed.rstrip("/") + "/")
+                or observed.startswith(path + "/")
+            ):
                 for observation in list(observations):
                     observation.trigger()
 
@@ -265,7 +271,11 @@ class Device:
         if self.advertise is not None or self.alternate:
             root = f"<{self.alternate or '/'}>;rt=\"oma.lwm2m\""
             if self.advertise:
-                root += f';ct="{" ".join(map(str, self.advertise))}"' if len(self.advertise) > 1 else f";ct={self.advertise[0]}"
+                root += (
+                    f';ct="{" ".join(map(str, self.advertise))}"'
+                    if len(self.advertise) > 1
+                    else f";ct={self.advertise[0]}"
+                )
             found.append(root)
         for number, instances in sorted(self.objects.items()):
             if not instances:
@@ -275,7 +285,9 @@ class Device:
 
     async def _request(self, code, path, query=(), payload=b"", content_format=None, szx=None):
         host, port = self.server
-        message = aiocoap.Message(code=code, uri=f"coap://{f'[{host}]' if ':' in host else host}:{port}", payload=payload)
+        message = aiocoap.Message(
+            code=code, uri=f"coap://{f'[{host}]' if ':' in host else host}:{port}", payload=payload
+        )
         message.opt.uri_host = None
         message.opt.uri_port = None
         message.opt.uri_path = [part for part in path.split("/") if part]
@@ -384,7 +396,11 @@ class Device:
             request.code.name,
             path,
             list(request.opt.uri_query),
-            request.opt.content_format if request.opt.content_format is None else int(request.opt.content_format),
+            (
+                request.opt.content_format
+                if request.opt.content_format is None
+                else int(request.opt.content_format)
+            ),
             None if request.opt.accept is None else int(request.opt.accept),
             request.opt.observe,
             request.payload,
@@ -439,7 +455,9 @@ class Device:
             choices = self.formats
         for number in choices:
             try:
-                return self._message("2.05", formats.encode(number, self.alternate + seen.path, value), number)
+                return self._message(
+                    "2.05", formats.encode(number, self.alternate + seen.path, value), number
+                )
             except NotRepresentable:
                 if seen.accept is not None:
                     raise
@@ -477,7 +495,10 @@ class Device:
         return self._write(seen, levels, replace=True)
 
     def _write(self, seen, levels, replace):
-        if seen.content_format is not None and seen.content_format not in self.formats + [formats.TEXT, formats.OPAQUE]:
+        if seen.content_format is not None and seen.content_format not in self.formats + [
+            formats.TEXT,
+            formats.OPAQUE,
+        ]:
             return self._message("4.15")
         self.objects[levels[0]][levels[1]]  # a Write never makes an instance
         prefix = formats.parts(self.alternate)
@@ -487,7 +508,11 @@ class Device:
         ]
         if any("W" not in self.operations(path) for path, _ in entries):
             return self._message("4.05")
-        if replace and len(levels) == 3 and isinstance(self.objects[levels[0]][levels[1]].get(levels[2]), dict):
+        if (
+            replace
+            and len(levels) == 3
+            and isinstance(self.objects[levels[0]][levels[1]].get(levels[2]), dict)
+        ):
             self.objects[levels[0]][levels[1]][levels[2]] = {}
         if replace and len(levels) == 2:
             instance = self.objects[levels[0]][levels[1]]

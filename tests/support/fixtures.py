@@ -14,7 +14,9 @@ _numbers = itertools.count(1)
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "storm: heavy multi-threaded tests that also run under ThreadSanitizer")
+    config.addinivalue_line(
+        "markers", "storm: heavy multi-threaded tests that also run under ThreadSanitizer"
+    )
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -75,7 +77,9 @@ def device(server, endpoint):
     made = []
 
     def make(register=True, name=None, to=None, **named):
-        one = Device(to or server.coap, name or (endpoint if not made else f"{endpoint}-{len(made)}"), **named)
+        one = Device(
+            to or server.coap, name or (endpoint if not made else f"{endpoint}-{len(made)}"), **named
+        )
         made.append(one)
         if register:
             one.register()

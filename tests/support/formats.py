@@ -102,7 +102,9 @@ def tlv_value(value):
 
 def tlv_resource(identifier, value):
     if isinstance(value, dict):
-        inner = b"".join(tlv_entry(TLV_RESOURCE_INSTANCE, key, tlv_value(value[key])) for key in sorted(value))
+        inner = b"".join(
+            tlv_entry(TLV_RESOURCE_INSTANCE, key, tlv_value(value[key])) for key in sorted(value)
+        )
         return tlv_entry(TLV_MULTIPLE, identifier, inner)
     return tlv_entry(TLV_RESOURCE, identifier, tlv_value(value))
 
@@ -111,7 +113,8 @@ def tlv_encode(path, value):
     levels = parts(path)
     if len(levels) == 1:
         return b"".join(
-            tlv_entry(TLV_INSTANCE, i, b"".join(tlv_resource(r, value[i][r]) for r in sorted(value[i]))) for i in sorted(value)
+            tlv_entry(TLV_INSTANCE, i, b"".join(tlv_resource(r, value[i][r]) for r in sorted(value[i])))
+            for i in sorted(value)
         )
     if len(levels) == 2:
         return b"".join(tlv_resource(r, value[r]) for r in sorted(value))
@@ -296,7 +299,11 @@ def encode(content_format, path, value):
     if content_format == CBOR:
         if isinstance(value, dict):
             raise NotRepresentable("several values")
-        return cbor2.dumps(str(value) if isinstance(value, Link) else value + 0 if isinstance(value, (Time, Unsigned)) else value)
+        return cbor2.dumps(
+            str(value)
+            if isinstance(value, Link)
+            else value + 0 if isinstance(value, (Time, Unsigned)) else value
+        )
     if content_format == TLV:
         return tlv_encode(path, value)
     if content_format == SENML_JSON:
@@ -320,6 +327,8 @@ def decode(content_format, path, data, kinds):
     if content_format == SENML_JSON:
         return senml_decode(json.loads(data), kinds)
     if content_format == SENML_CBOR:
-        records = [{CBOR_NAMES.get(key, key): value for key, value in record.items()} for record in cbor2.loads(data)]
+        records = [
+            {CBOR_NAMES.get(key, key): value for key, value in record.items()} for record in cbor2.loads(data)
+        ]
         return senml_decode(records, kinds)
     raise NotRepresentable(content_format)

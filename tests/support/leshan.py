@@ -25,7 +25,9 @@ LIBRARIES, CLASSES, STAMP = HOME / "lib", HOME / "classes", HOME / "stamp"
 
 def _run(*command):
     done = subprocess.run(command, capture_output=True, text=True, timeout=limit(600), check=False)
-    assert done.returncode == 0, f"{command[0]} failed ({done.returncode}):\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+    assert (
+        done.returncode == 0
+    ), f"{command[0]} failed ({done.returncode}):\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
 
 
 def build():
@@ -41,7 +43,15 @@ def build():
         if have[0] != wanted[0]:
             STAMP.unlink(missing_ok=True)
             shutil.rmtree(LIBRARIES, ignore_errors=True)
-            _run("mvn", "-q", "-B", "-f", str(pom), "dependency:copy-dependencies", f"-DoutputDirectory={LIBRARIES}")
+            _run(
+                "mvn",
+                "-q",
+                "-B",
+                "-f",
+                str(pom),
+                "dependency:copy-dependencies",
+                f"-DoutputDirectory={LIBRARIES}",
+            )
         if have != wanted:
             shutil.rmtree(CLASSES, ignore_errors=True)
             _run("javac", "-nowarn", "-d", str(CLASSES), "-cp", f"{LIBRARIES}/*", str(source))
@@ -115,7 +125,8 @@ class LeshanPeer:
                 line = self._queue.get(timeout=max(0.01, end - time.monotonic()))
             except queue.Empty:
                 raise AssertionError(
-                    f"the Leshan client did not say {pattern!r}:\n" + "\n".join(self.lines[-20:] + self._errors[-20:])
+                    f"the Leshan client did not say {pattern!r}:\n"
+                    + "\n".join(self.lines[-20:] + self._errors[-20:])
                 ) from None
             found = re.fullmatch(pattern, line)
             if found:

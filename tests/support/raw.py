@@ -102,7 +102,9 @@ class RawPeer:
 
     # -- as a client of the server ----------------------------------------------------------------------
 
-    def request(self, method, path, query=(), payload=b"", token=None, type=wire.CON, timeout=5.0, extra=(), **named):
+    def request(
+        self, method, path, query=(), payload=b"", token=None, type=wire.CON, timeout=5.0, extra=(), **named
+    ):
         """Sends one request and returns its response: piggybacked, or separate (and then acknowledged)."""
         message = Message(
             type,
@@ -128,7 +130,9 @@ class RawPeer:
             self.send(Message(wire.ACK, wire.EMPTY, message.mid))
         return message
 
-    def register(self, endpoint, links="</1/0>,</3/0>", lifetime=300, version="1.1", binding="U", query=(), **named):
+    def register(
+        self, endpoint, links="</1/0>,</3/0>", lifetime=300, version="1.1", binding="U", query=(), **named
+    ):
         """Registers and returns the response; self.location is kept for update and deregister."""
         parameters = [f"ep={endpoint}"]
         if lifetime is not None:
@@ -188,7 +192,9 @@ class RawPeer:
         )
         if type != wire.CON:
             return None
-        return self._wait(lambda answer: answer.type in (wire.ACK, wire.RST) and answer.mid == message.mid, 5.0)
+        return self._wait(
+            lambda answer: answer.type in (wire.ACK, wire.RST) and answer.mid == message.mid, 5.0
+        )
 
     def notify(self, token, sequence, payload, content_format=wire.TEXT, type=wire.NON, **named):
         """A notification; returns the message sent (its mid is needed to match a RST)."""

@@ -82,7 +82,9 @@ class Rest:
         """A request that must succeed, with exactly `status` when given."""
         answer = self.request(method, path, body, **named)
         wanted = (status,) if isinstance(status, int) else status
-        assert answer.status in wanted if wanted else 200 <= answer.status < 300, f"{method} {path} {body}: {answer}"
+        assert (
+            answer.status in wanted if wanted else 200 <= answer.status < 300
+        ), f"{method} {path} {body}: {answer}"
         return answer
 
     def problem(self, method, path, status, body=None, **named):
@@ -130,7 +132,9 @@ class Rest:
             time.sleep(0.05)
 
     def read(self, endpoint, path, source="device", **named):
-        return self.ok("GET", self.device_path(endpoint, "resources", path) + f"?source={source}", status=200, **named).json
+        return self.ok(
+            "GET", self.device_path(endpoint, "resources", path) + f"?source={source}", status=200, **named
+        ).json
 
     def value(self, endpoint, path, **named):
         return self.read(endpoint, path, **named)["value"]
@@ -149,7 +153,11 @@ class Rest:
 
     def create(self, endpoint, path, instance, values, **named):
         return self.ok(
-            "POST", self.device_path(endpoint, "resources", path), {"instance": instance, "values": values}, status=201, **named
+            "POST",
+            self.device_path(endpoint, "resources", path),
+            {"instance": instance, "values": values},
+            status=201,
+            **named,
         )
 
     def delete(self, endpoint, path, **named):
@@ -268,7 +276,9 @@ class Events:
             assert event is not None, f"the event stream ended; seen: {self.seen[-10:]}"
             self.seen.append(event)
             kinds = (kind,) if isinstance(kind, str) else kind
-            if (kinds is None or event.kind in kinds) and (endpoint is None or event.get("endpoint") == endpoint):
+            if (kinds is None or event.kind in kinds) and (
+                endpoint is None or event.get("endpoint") == endpoint
+            ):
                 if wanted(event):
                     return event
 

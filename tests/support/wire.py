@@ -78,7 +78,10 @@ class Message:
         if length > 8 or len(data) < 4 + length:
             raise ValueError("bad token length")
         message = cls(
-            type=data[0] >> 4 & 3, code=data[1], mid=struct.unpack("!H", data[2:4])[0], token=bytes(data[4 : 4 + length])
+            type=data[0] >> 4 & 3,
+            code=data[1],
+            mid=struct.unpack("!H", data[2:4])[0],
+            token=bytes(data[4 : 4 + length]),
         )
         at, number = 4 + length, 0
         while at < len(data) and data[at] != 0xFF:
