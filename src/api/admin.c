@@ -1,7 +1,6 @@
 #include "api/internal.h"
-#include "api/openapi_data.h"
 
-/* What only the unix socket offers, and the document about the rest. */
+/* What only the unix socket offers. */
 
 void admin_reload(struct call *c)
 {
@@ -28,9 +27,4 @@ void admin_backup(struct call *c)
         problem_respond(c, rc, "the backup was not written");
     else
         call_empty(c, MHD_HTTP_NO_CONTENT);
-}
-
-void openapi_show(struct call *c)
-{
-    call_text(c, MHD_HTTP_OK, "application/json", view_of(openapi_data, openapi_data_size));
 }

@@ -53,7 +53,7 @@ IO = re.compile(
     r"(?:socket|bind|connect|listen|accept4?|send(?:to|msg|mmsg)?|recv(?:from|msg|mmsg)?|p?poll|"
     r"epoll_.*|select|open(?:64|at|at64)?|f?open(?:64)?|read|write|p(?:read|write)v?(?:64)?|close|"
     r"mmap(?:64)?|unlink|rename|time|clock_gettime|gettimeofday|nanosleep|u?sleep|getrandom|random|"
-    r"getenv|pthread_.*|fork|exec.*|uv_.*|sqlite3_.*|clock_(?:mono|wall)_.*)(?:_chk)?$")
+    r"getenv|pthread_.*|fork|exec[lv].*|uv_.*|sqlite3_.*|clock_(?:mono|wall)_.*)(?:_chk)?$")
 
 
 def no_io(build):
