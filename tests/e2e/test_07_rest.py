@@ -258,10 +258,13 @@ def test_bearer_token_on_other_addresses(daemon, endpoint):
         events.next("registered", endpoint)
     assert one.rest.get("/v1/devices").status == 200, "loopback without a token"
     assert secret not in one.log()
-    # a changed file is taken at reload
+    # a changed file is taken at reload (202: soon)
     tokens.write_text("")
     one.admin.ok("POST", "/admin/reload")
-    with_token.problem("GET", "/v1/devices", 401)
+    end = time.monotonic() + limit(5)
+    while with_token.get("/v1/devices").status != 401:
+        assert time.monotonic() < end, "a revoked token still opens the door"
+        time.sleep(0.05)
 
 
 def test_open_address_without_tokens_is_refused_at_start(daemon):
@@ -377,6 +380,12 @@ def test_names_that_look_like_sql_are_names(server, peer):
 # -- clients that are slow, broken or hostile -----------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def impatient():
+    with Daemon(idle_timeout_s=1, body_limit=4096) as daemon:
+        yield daemon
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -392,9 +401,9 @@ def test_names_that_look_like_sql_are_names(server, peer):
     ],
     ids=["tls", "no-version", "version", "no-host", "zeros", "length", "chunk", "long-path", "many-headers"],
 )
-def test_protocol_garbage_is_refused(server, data):
-    """A 4xx or a close; never a hang, never a 2xx for what has no Host."""
-    with RawHttp(server.rest.address) as http:
+def test_protocol_garbage_is_refused(impatient, data):
+    """A 4xx, or a close at the latest when the idle time is over; never a 2xx for what has no Host."""
+    with RawHttp(impatient.rest.address) as http:
         try:
             http.send(data)
             http.socket.shutdown(socket.SHUT_WR)
@@ -403,13 +412,7 @@ def test_protocol_garbage_is_refused(server, data):
         answer = http.receive()
     status = RawHttp.status(answer)
     assert status is None or 400 <= status < 600, answer[:200]
-    assert server.rest.get("/healthz").status == 200
-
-
-@pytest.fixture(scope="module")
-def impatient():
-    with Daemon(idle_timeout_s=1, body_limit=4096) as daemon:
-        yield daemon
+    assert impatient.rest.get("/healthz").status == 200
 
 
 @pytest.mark.parametrize(
