@@ -23,10 +23,10 @@ void api_config_defaults(struct api_config *cfg)
                                .op_timeout_ms = 110000};
 }
 
-void api_count(struct api *a, enum counter which)
+void api_count(struct api *a, enum counter which, uint64_t n)
 {
     pthread_mutex_lock(&a->counter_lock);
-    counter_add(&a->counters, which, 1);
+    counter_add(&a->counters, which, n);
     pthread_mutex_unlock(&a->counter_lock);
 }
 
@@ -144,15 +144,15 @@ static struct call *call_begin(struct api_listener *l, struct MHD_Connection *co
     c->connection = connection;
     c->result = MHD_YES;
     buf_init(&c->body, a->cfg.body_limit);
-    api_count(a, COUNTER_http_requests);
+    api_count(a, COUNTER_http_requests, 1);
     if (lacks_host(c, version)) {
-        api_count(a, COUNTER_http_refused);
+        api_count(a, COUNTER_http_refused, 1);
         problem_respond(c, ERR_INVALID, "the Host header is missing");
         return c;
     }
     if (!route_find(c, strcmp(method, "HEAD") == 0 ? "GET" : method, url) ||
         !auth_check(a->auth, c)) {
-        api_count(a, COUNTER_http_refused);
+        api_count(a, COUNTER_http_refused, 1);
         return c;
     }
     why = c->route->unready ? NULL : a->deps.not_ready(a->deps.ctx);
@@ -268,7 +268,7 @@ static void on_completed(void *ctx, struct MHD_Connection *connection, void **st
 
     if (code != MHD_REQUEST_TERMINATED_COMPLETED_OK &&
         code != MHD_REQUEST_TERMINATED_DAEMON_SHUTDOWN)
-        api_count(l->api, COUNTER_http_aborted);
+        api_count(l->api, COUNTER_http_aborted, 1);
     call_free(*state);
     *state = NULL;
     if (!conn)
@@ -305,7 +305,7 @@ static void on_connection(void *ctx, struct MHD_Connection *connection, void **s
         list_del(&conn->node);
         pthread_mutex_unlock(&a->conn_lock);
         if (!conn->served) /* garbage, or silence, until it was closed */
-            api_count(a, COUNTER_http_refused);
+            api_count(a, COUNTER_http_refused, 1);
         mem_free(conn);
         *socket_context = NULL;
     }

@@ -158,6 +158,7 @@ static size_t take(struct reader_state *r, struct event **batch, uint64_t *ret_f
 
     if (r->next < e->first) {
         r->gap = true;
+        r->missed += e->first - r->next;
         r->next = e->first;
     }
     *ret_first = r->next;
@@ -168,7 +169,9 @@ static size_t take(struct reader_state *r, struct event **batch, uint64_t *ret_f
 
 static void put_gap(struct reader_state *r, uint64_t before)
 {
-    api_count(r->events->api, COUNTER_sse_dropped);
+    api_count(r->events->api, COUNTER_sse_dropped, 1);
+    api_count(r->events->api, COUNTER_events_dropped, r->missed);
+    r->missed = 0;
     buf_fmt(
         &r->out,
         "id: %llu-%llu\nevent: gap\ndata: {\"type\":\"gap\",\"detail\":\"events were missed\"}\n\n",

@@ -53,7 +53,7 @@ struct api {
     pthread_mutex_t import_lock;
 };
 
-void api_count(struct api *a, enum counter which);
+void api_count(struct api *a, enum counter which, uint64_t n);
 /* The read-only connection of the calling HTTP thread; NULL when the database cannot be opened. */
 struct reader *api_reader(struct api *a);
 
