@@ -496,6 +496,16 @@ const char *fix_register(struct fix *f, unsigned device, const char *query, cons
     return fix_sent(f, 0)->path;
 }
 
+const char *fix_path(uint64_t id)
+{
+    static char path[32];
+    char text[REGISTRATION_ID_LEN + 1];
+
+    registration_id_format(id, text);
+    snprintf(path, sizeof(path), "/rd/%s", text);
+    return path;
+}
+
 uint64_t fix_device(struct fix *f, unsigned device)
 {
     char query[64];

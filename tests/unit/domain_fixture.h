@@ -103,6 +103,8 @@ void fix_input(struct fix *f, unsigned device, struct view datagram);
 const char *fix_register(struct fix *f, unsigned device, const char *query, const char *links);
 /* The usual one: ep=dev<n>, lt=300, 1.1, links of objects 1, 3, 3303. Its id. */
 uint64_t fix_device(struct fix *f, unsigned device);
+/* "/rd/…" of a registration id, valid until the next call. */
+const char *fix_path(uint64_t id);
 /* The list that fix_device announces. */
 extern const char fix_links[];
 

@@ -1,19 +1,6 @@
 /* Lifetimes and the end of registrations: src/lwm2m/expiry.c, removal.c. */
 #include "domain_fixture.h"
 
-#include <stdio.h>
-
-static char location[64];
-
-static const char *path_of(uint64_t id)
-{
-    char text[REGISTRATION_ID_LEN + 1];
-
-    registration_id_format(id, text);
-    snprintf(location, sizeof(location), "/rd/%s", text);
-    return location;
-}
-
 static void test_expires_after_grace(void **state)
 {
     struct fix *f = *state;
@@ -34,7 +21,7 @@ static void test_expires_after_grace(void **state)
     assert_int_equal(fix_event(f, 0)->registration_id, id);
     assert_int_equal(f->dir->alive, 0);
     assert_int_equal(fix_count(f, COUNTER_registrations_expired), 1);
-    fix_post(f, 1, path_of(id), "", "");
+    fix_post(f, 1, fix_path(id), "", "");
     assert_int_equal(fix_sent(f, 0)->pdu.code, 0x84);
 }
 
@@ -45,7 +32,7 @@ static void test_updates_keep_it(void **state)
 
     for (int i = 0; i < 20; i++) {
         fix_advance(f, 350 * 1000);
-        fix_post(f, 1, path_of(id), "", "");
+        fix_post(f, 1, fix_path(id), "", "");
         assert_int_equal(fix_code(f), PDU_CHANGED);
     }
     fix_advance(f, 392 * 1000);
@@ -116,13 +103,13 @@ static void test_update_meets_expiry(void **state)
     fix_advance(f, 394 * 1000);
     assert_non_null(fix_txn(f, 0));
     fix_code(f);
-    fix_post(f, 1, path_of(id), "", "");
+    fix_post(f, 1, fix_path(id), "", "");
     assert_int_equal(fix_code(f), 0);
     fix_commit(f, ERR_STORE);
     assert_int_equal(fix_code(f), PDU_CHANGED);
     assert_int_equal(fix_find(f, 1)->deadline_s, (f->now + 999) / 1000 + 393);
     fix_advance(f, 394 * 1000);
-    fix_post(f, 1, path_of(id), "", "");
+    fix_post(f, 1, fix_path(id), "", "");
     assert_int_equal(fix_code(f), 0);
     fix_commit(f, ERR_OK);
     assert_int_equal(fix_code(f), 0x84);
@@ -154,7 +141,7 @@ static void test_braked(void **state)
 
 static void deregister(struct fix *f, uint64_t id)
 {
-    fix_request(f, 1, PDU_DELETE, path_of(id), "", FORMAT_NONE, VIEW_NONE);
+    fix_request(f, 1, PDU_DELETE, fix_path(id), "", FORMAT_NONE, VIEW_NONE);
 }
 
 static void test_deregister(void **state)

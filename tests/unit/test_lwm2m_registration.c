@@ -151,14 +151,8 @@ static void test_replaces(void **state)
     assert_null(chain_by_id(f->d, old));
     assert_int_equal(f->dir->alive, 1);
     /* The old location is unknown now. */
-    {
-        char id[REGISTRATION_ID_LEN + 1], path[32];
-
-        registration_id_format(old, id);
-        snprintf(path, sizeof(path), "/rd/%s", id);
-        fix_post(f, 1, path, "", "");
-        assert_int_equal(fix_code(f), 0x84);
-    }
+    fix_post(f, 1, fix_path(old), "", "");
+    assert_int_equal(fix_code(f), 0x84);
 }
 
 /* Two Registers of one endpoint wait: only the newer is answered, both are in the store. */

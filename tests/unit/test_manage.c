@@ -276,14 +276,11 @@ static void test_address_changes_under_way(void **state)
     struct fix *f = *state;
     struct flow moved = fix_flow(2);
     uint64_t id = fix_device(f, 1);
-    char text[REGISTRATION_ID_LEN + 1], path[64] = "/rd/";
     size_t before;
 
-    registration_id_format(id, text);
-    strcat(path, text);
     fix_do(f, OP_READ, 1, "/3/0/9");
     f->hold = true;
-    fix_post(f, 2, path, "", "");
+    fix_post(f, 2, fix_path(id), "", "");
     before = f->sent_count;
     fix_do(f, OP_READ, 1, "/3/0/13"); /* waits until it is known where to */
     assert_int_equal(f->sent_count, before);
@@ -503,17 +500,14 @@ static void test_changes_meet_in_the_store(void **state)
 {
     struct fix *f = *state;
     uint64_t id = fix_device(f, 1);
-    char text[REGISTRATION_ID_LEN + 1], path[64] = "/rd/";
 
-    registration_id_format(id, text);
-    strcat(path, text);
     f->hold = true;
     fix_do(f, OP_DELETE, 1, "/3303/0");
     fix_answer(f, 1, PDU_DELETED, FORMAT_NONE, VIEW_NONE, -1);
     fix_do(f, OP_DELETE, 1, "/3303/1");
     fix_answer(f, 1, PDU_DELETED, FORMAT_NONE, VIEW_NONE, -1);
     fix_code(f);
-    fix_post(f, 1, path, "lt=900", ""); /* and an Update, which must not be lost either */
+    fix_post(f, 1, fix_path(id), "lt=900", ""); /* and an Update, which must not be lost either */
     assert_int_equal(fix_code(f), 0);
     assert_null(fix_txn(f, 1));
     fix_commit(f, ERR_OK);

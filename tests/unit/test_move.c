@@ -134,14 +134,11 @@ static void test_update_under_way(void **state)
     struct fix *f = *state;
     struct fix *g = fix_beside(f);
     uint64_t id = fix_device(f, 1);
-    char text[REGISTRATION_ID_LEN + 1], path[64] = "/rd/";
 
-    registration_id_format(id, text);
-    strcat(path, text);
     f->hold = true;
     fix_code(f);
-    fix_post(f, 1, path, "lt=600&sms=9", "");
-    fix_post(f, 1, path, "lt=700", "");
+    fix_post(f, 1, fix_path(id), "lt=600&sms=9", "");
+    fix_post(f, 1, fix_path(id), "lt=700", "");
     move(f, g, id);
     assert_int_equal(fix_find(g, 1)->lifetime_s, 600);
     fix_commit(f, ERR_OK);

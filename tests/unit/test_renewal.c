@@ -1,15 +1,9 @@
 /* Coalesced lifetimes: src/lwm2m/renewal.c. */
 #include "domain_fixture.h"
 
-#include <stdio.h>
-
 static void update(struct fix *f, unsigned device)
 {
-    char text[REGISTRATION_ID_LEN + 1], path[64];
-
-    registration_id_format(fix_find(f, device)->id, text);
-    snprintf(path, sizeof(path), "/rd/%s", text);
-    fix_post(f, device, path, "", "");
+    fix_post(f, device, fix_path(fix_find(f, device)->id), "", "");
     assert_int_equal(fix_code(f), PDU_CHANGED);
 }
 

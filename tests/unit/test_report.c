@@ -507,14 +507,8 @@ static void test_send_shared_address(void **state)
     assert_string_equal(fix_event(f, 0)->endpoint, "dev2");
     fix_do(f, OP_DEREGISTER, 2, "/");
     sends(f, 1, FORMAT_SENML_JSON, TEXT("[{\"n\":\"/3/0/9\",\"v\":1}]"), 0x84);
-    {
-        char text[REGISTRATION_ID_LEN + 1], path[64] = "/rd/";
-
-        registration_id_format(fix_find(f, 1)->id, text);
-        strcat(path, text);
-        fix_post(f, 1, path, "", "");
-        assert_int_equal(fix_code(f), PDU_CHANGED);
-    }
+    fix_post(f, 1, fix_path(fix_find(f, 1)->id), "", "");
+    assert_int_equal(fix_code(f), PDU_CHANGED);
     sends(f, 1, FORMAT_SENML_JSON, TEXT("[{\"n\":\"/3/0/9\",\"v\":1}]"), PDU_CHANGED);
     assert_string_equal(fix_event(f, 0)->endpoint, "dev1");
 }

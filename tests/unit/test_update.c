@@ -1,23 +1,10 @@
 /* Update: src/lwm2m/update.c. */
 #include "domain_fixture.h"
 
-#include <stdio.h>
-
-static char location[64];
-
-static const char *path_of(uint64_t id)
-{
-    char text[REGISTRATION_ID_LEN + 1];
-
-    registration_id_format(id, text);
-    snprintf(location, sizeof(location), "/rd/%s", text);
-    return location;
-}
-
 static void update(struct fix *f, unsigned device, uint64_t id, const char *query,
                    const char *links)
 {
-    fix_post(f, device, path_of(id), query, links);
+    fix_post(f, device, fix_path(id), query, links);
 }
 
 /* 42 02 12 35 a1 b3 b2 72 64 … → 62 44 12 35 a1 b3 */
@@ -206,7 +193,7 @@ static void test_secured_moves_with_its_identity(void **state)
     f->identity.type = IDENTITY_NONE;
     update(f, 2, id, "", "");
     assert_int_equal(fix_code(f), 0x84);
-    fix_request(f, 2, PDU_DELETE, path_of(id), "", FORMAT_NONE, VIEW_NONE);
+    fix_request(f, 2, PDU_DELETE, fix_path(id), "", FORMAT_NONE, VIEW_NONE);
     assert_int_equal(fix_code(f), 0x84);
     assert_non_null(fix_find(f, 1));
 }
@@ -240,7 +227,7 @@ static void test_refusals(void **state)
     };
 
     for (size_t i = 0; i < mem_count(rows); i++) {
-        fix_request(f, 1, PDU_POST, path_of(id), rows[i].query, rows[i].format,
+        fix_request(f, 1, PDU_POST, fix_path(id), rows[i].query, rows[i].format,
                     view_str(rows[i].links));
         assert_int_equal(fix_code(f), rows[i].code);
     }
@@ -302,7 +289,7 @@ static void test_lists(void **state)
     update(f, 1, id, "", "</>;rt=\"oma.lwm2m\",</1/0>");
     assert_true(view_eq_str(fix_find(f, 1)->list->text, "</>;ct=110,</1/0>"));
     /* Wakaama says no Content-Format. */
-    fix_request(f, 1, PDU_POST, path_of(id), "", FORMAT_NONE, TEXT("</4/0>"));
+    fix_request(f, 1, PDU_POST, fix_path(id), "", FORMAT_NONE, TEXT("</4/0>"));
     assert_true(view_eq_str(fix_find(f, 1)->list->text, "</>;ct=110,</4/0>"));
 }
 
