@@ -70,7 +70,11 @@ class Daemon:
             (self.directory / name).mkdir()
         self.write_config()
         if start:
-            self.start()
+            try:
+                self.start()
+            except BaseException:
+                self.close(check=False)
+                raise
 
     def __enter__(self):
         return self
