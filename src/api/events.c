@@ -16,8 +16,9 @@ struct reader_state {
     struct list node;
     struct events *events;
     struct MHD_Connection *connection;
-    uint64_t next; /* sequence of the next event to send */
-    bool gap;      /* say first that events are missing */
+    uint64_t next;   /* sequence of the next event to send */
+    bool gap;        /* say first that events are missing */
+    uint64_t missed; /* events that fell out before they were sent, not counted yet */
     bool suspended;
     uint64_t keepalive; /* monotonic ms */
     char *endpoint;     /* only of this endpoint, or NULL */
