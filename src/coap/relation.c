@@ -41,13 +41,14 @@ static uint32_t seconds(uint64_t now)
     return s ? s : 1;
 }
 
-/* RFC 7641 section 3.4. */
+/* RFC 7641 section 3.4, but an equal number is fresh: Leshan's client repeats it when only pmax has
+ * elapsed. Duplicates of a message do not come this far, their message ID gives them away. */
 static bool is_fresh(const struct relation *rel, uint32_t sequence, uint64_t now)
 {
     uint32_t v1 = rel->sequence;
     uint32_t v2 = sequence;
 
-    if (rel->seen_s == 0 || seconds(now) - rel->seen_s > SEQUENCE_AGE_S)
+    if (rel->seen_s == 0 || v1 == v2 || seconds(now) - rel->seen_s > SEQUENCE_AGE_S)
         return true;
     return (v1 < v2 && v2 - v1 < SEQUENCE_HALF) || (v1 > v2 && v1 - v2 > SEQUENCE_HALF);
 }

@@ -82,7 +82,7 @@ static void test_freshness(void **state)
         bool fresh;
     } rows[] = {
         {5, 6, 0, true},
-        {5, 5, 0, false},
+        {5, 5, 0, true}, /* said again because pmax has elapsed */
         {6, 5, 0, false},
         {5, 5 + (1 << 23) - 1, 0, true},
         {5, 5 + (1 << 23), 0, false},
