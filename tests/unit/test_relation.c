@@ -122,7 +122,7 @@ static void test_first_sequence(void **state)
     assert_int_equal(engine_relation_add(r->e, &rel), ERR_OK);
     notify(r, PDU_NON, 10, 0);
     assert_int_equal(r->notifications, 1);
-    notify(r, PDU_NON, 11, 0);
+    notify(r, PDU_NON, 11, 0xffffff);
     assert_int_equal(r->notifications, 1);
     assert_int_equal(rig_count(r, COUNTER_notifications_stale), 1);
     done(r, &rel);
