@@ -43,7 +43,7 @@ static uint32_t hash_of(const struct domain *d, enum chain_kind kind, const stru
     case CHAIN_ENDPOINT:
         return fold(hash_bytes(&d->key, device_endpoint(dev)));
     case CHAIN_ADDR:
-        return fold(addr_hash(&d->key, &dev->flow.peer));
+        return fold(addr_hash(&d->key, &dev->peer));
     case CHAIN_COUNT:
         break;
     }
@@ -171,7 +171,7 @@ struct device *chain_by_addr(struct domain *d, const struct addr *peer)
     for (uint32_t i = first_of(d, CHAIN_ADDR, fold(addr_hash(&d->key, peer))); i != 0;) {
         struct device *dev = device_at(d, i);
 
-        if (addr_eq(&dev->flow.peer, peer))
+        if (addr_eq(&dev->peer, peer))
             return dev;
         i = dev->next[CHAIN_ADDR];
     }

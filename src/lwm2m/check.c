@@ -37,8 +37,7 @@ static int check_access(const struct content_env *env, const struct path *p, uin
     return ERR_OK;
 }
 
-/* ---- values
- * ------------------------------------------------------------------------------------------ */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 static int convert(const struct check *c, const struct record *from, bool writable,
                    struct batch *to)
@@ -122,8 +121,7 @@ static int check_create(const struct check *c)
     return rc;
 }
 
-/* ---- the rest
- * ------------------------------------------------------------------------------------------ */
+/* ---- the rest -------------------------------------------------------------------------------- */
 
 static int check_delete(const struct check *c)
 {

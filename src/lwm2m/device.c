@@ -8,10 +8,11 @@
  */
 
 #define CHUNK 4096u
+/* A device is two lines, which the processor fetches as a pair. */
+#define CACHE_LINES 128
 #define PROFILE_NBIOT "nbiot"
 
-/* ---- pool -------------------------------------------------------------------------------------
- */
+/* ---- pool ------------------------------------------------------------------------------------ */
 
 struct device *device_at(const struct domain *d, uint32_t index)
 {
@@ -29,7 +30,7 @@ static int add_chunk(struct device_pool *pool)
         pool->chunks = chunks;
         pool->chunk_cap = cap;
     }
-    pool->chunks[pool->chunk_count] = mem_new(CHUNK * sizeof(struct device));
+    pool->chunks[pool->chunk_count] = mem_new_aligned(CHUNK * sizeof(struct device), CACHE_LINES);
     if (pool->chunks[pool->chunk_count] == NULL)
         return ERR_NOMEM;
     pool->chunk_count++;
@@ -78,8 +79,7 @@ size_t device_bytes(const struct domain *d)
     return bytes;
 }
 
-/* ---- tables -------------------------------------------------------------------------------------
- */
+/* ---- tables ---------------------------------------------------------------------------------- */
 
 void device_insert(struct domain *d, struct device *dev)
 {
@@ -117,7 +117,7 @@ void device_claim_addr(struct domain *d, struct device *dev)
 
     if ((dev->flags & DEVICE_AT_ADDR) != 0)
         return;
-    other = chain_by_addr(d, &dev->flow.peer);
+    other = chain_by_addr(d, &dev->peer);
     if (other != NULL)
         leave_addr(d, other);
     chain_put(d, CHAIN_ADDR, dev);
@@ -127,19 +127,30 @@ void device_claim_addr(struct domain *d, struct device *dev)
 void device_set_flow(struct domain *d, struct device *dev, const struct flow *flow)
 {
     leave_addr(d, dev);
-    dev->flow = *flow;
+    dev->peer = flow->peer;
+    dev->local = locals_number(d, &flow->local);
+    dev->transport = flow->transport;
+    dev->listener = flow->listener;
     if ((dev->flags & DEVICE_LISTED) != 0)
         device_claim_addr(d, dev);
 }
 
-bool device_same_flow(const struct flow *a, const struct flow *b)
+bool device_has_flow(const struct domain *d, const struct device *dev, const struct flow *flow)
 {
-    return addr_eq(&a->peer, &b->peer) && addr_eq(&a->local, &b->local) &&
-           a->transport == b->transport && a->listener == b->listener;
+    return addr_eq(&dev->peer, &flow->peer) && dev->transport == flow->transport &&
+           dev->listener == flow->listener &&
+           (dev->local == 0 || addr_eq(locals_addr(d, dev->local), &flow->local));
 }
 
-/* ---- what few devices have
- * ------------------------------------------------------------------------ */
+void device_flow(const struct domain *d, const struct device *dev, struct flow *ret_flow)
+{
+    *ret_flow = (struct flow){.peer = dev->peer,
+                              .local = *locals_addr(d, dev->local),
+                              .transport = dev->transport,
+                              .listener = dev->listener};
+}
+
+/* ---- what few devices have ------------------------------------------------------------------- */
 
 struct device_rare *device_rare(struct device *dev)
 {
@@ -220,14 +231,13 @@ bool device_speaks(struct domain *d, const struct device *dev, const struct flow
     struct identity own, peer;
 
     device_identity(dev, &own);
-    if (own.type == IDENTITY_NONE && device_same_flow(&dev->flow, flow))
+    if (own.type == IDENTITY_NONE && device_has_flow(d, dev, flow))
         return true;
     d->ops->identity(d->ctx, flow, &peer);
     return identity_eq(&own, &peer);
 }
 
-/* ---- reading and noting
- * ----------------------------------------------------------------------------- */
+/* ---- reading and noting ---------------------------------------------------------------------- */
 
 struct view device_endpoint(const struct device *dev)
 {
@@ -253,12 +263,12 @@ void device_snapshot(const struct domain *d, const struct device *dev, uint64_t 
         .profile = view_str(rare != NULL ? rare->pid : NULL),
         .unknown = view_str(rare != NULL ? rare->unknown : NULL),
         .links = dev->list->text,
-        .flow = dev->flow,
         .registered_ms = (int64_t)dev->registered_s * 1000,
         .updated_ms = (int64_t)dev->updated_s * 1000,
         .seen_ms = (int64_t)dev->seen_s * 1000,
         .expires_ms = expiry_unix_ms(d, dev, now),
     };
+    device_flow(d, dev, &ret->flow);
     device_identity(dev, &ret->identity);
 }
 

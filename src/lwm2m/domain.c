@@ -27,12 +27,11 @@ void domain_config_defaults(struct domain_config *cfg)
     };
 }
 
-/* ---- life
- * --------------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 static int init(struct domain *d, uint64_t now)
 {
-    int rc = ERR_OK;
+    int rc;
 
     d->arena = arena_new(ARENA_MAX);
     d->objlists = table_new(0);
@@ -42,6 +41,7 @@ static int init(struct domain *d, uint64_t now)
     if (d->arena == NULL || d->objlists == NULL || d->registering == NULL || d->expiry == NULL ||
         d->limits == NULL)
         return ERR_NOMEM;
+    rc = locals_init(&d->locals);
     for (int i = 0; rc == ERR_OK && i < CHAIN_COUNT; i++)
         rc = chain_init(&d->chains[i]);
     return rc;
@@ -50,6 +50,7 @@ static int init(struct domain *d, uint64_t now)
 static void fini(struct domain *d)
 {
     renewal_fini(d);
+    locals_fini(&d->locals);
     for (int i = 0; i < CHAIN_COUNT; i++)
         chain_fini(&d->chains[i]);
     for (uint32_t i = 0; i < d->pool.chunk_count; i++)
@@ -139,8 +140,7 @@ void domain_free(struct domain *d, uint64_t now)
     fini(d);
 }
 
-/* ---- what the others use
- * ---------------------------------------------------------------------------------- */
+/* ---- what the others use --------------------------------------------------------------------- */
 
 int64_t domain_unix_ms(const struct domain *d, uint64_t now)
 {
@@ -202,7 +202,7 @@ struct event *domain_event(struct domain *d, enum event_type type, const struct 
     if (e == NULL)
         return NULL;
     e->registration_id = dev->id;
-    e->flow = dev->flow;
+    device_flow(d, dev, &e->flow);
     e->lifetime_s = dev->lifetime_s;
     return e;
 }
@@ -218,9 +218,7 @@ void domain_tell(struct domain *d, enum event_type type, const struct device *de
     domain_emit(d, domain_event(d, type, dev, now));
 }
 
-/* ---- requests
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 /* RFC 6690: what a CoAP client that asks finds here. */
 static void core_request(struct domain *d, struct request *req, uint64_t now)
@@ -300,8 +298,7 @@ int domain_relation_outgoing(struct domain *d, struct relation *rel, struct outg
     return report_outgoing(d, rel, fill);
 }
 
-/* ---- commands, completions, time
- * ----------------------------------------------------------------------------- */
+/* ---- commands, completions, time ------------------------------------------------------------- */
 
 void domain_op(struct domain *d, struct op *op, uint64_t now)
 {
@@ -338,8 +335,7 @@ void domain_wall(struct domain *d, int64_t wall_ms, uint64_t now)
     d->wall_at = now;
 }
 
-/* ---- devices that come and go
- * ---------------------------------------------------------------------------------- */
+/* ---- devices that come and go ---------------------------------------------------------------- */
 
 int domain_load(struct domain *d, const struct registration *r, struct claim *claim,
                 int64_t outage_ms, uint64_t now)

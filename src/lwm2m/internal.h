@@ -9,8 +9,7 @@
 
 struct job;
 
-/* ---- the live device ----------------------------------------------------------------------------
- */
+/* ---- the live device ------------------------------------------------------------------------- */
 
 /* The ways a device is found. */
 enum chain_kind { CHAIN_ID, CHAIN_ENDPOINT, CHAIN_ADDR, CHAIN_COUNT };
@@ -26,29 +25,32 @@ enum device_flag {
 #define DEVICE_NEVER UINT32_MAX
 
 /* One per registration, so every byte counts: times are seconds, names are in the claim, and what
- * few devices have is in `rare`. */
+ * few devices have is in `rare`. What an Update touches comes first. */
 struct device {
-    uint64_t
-        id; /* registration id, also in the claim; here so that a look-up touches one cache line */
-    struct flow flow;
-    struct version version;
+    uint64_t id;                /* registration id, also in the claim */
     uint32_t next[CHAIN_COUNT]; /* indexes of devices, 0 = end */
     uint32_t deadline_s;        /* monotonic; lifetime and grace are over; DEVICE_NEVER */
     uint32_t lifetime_s;        /* 0 = never expires */
-    struct timer timer;         /* armed for the deadline or earlier */
+    uint32_t updated_s;         /* Unix seconds */
+    uint32_t seen_s;            /* Unix seconds */
+    struct addr peer;
+    uint16_t local; /* number of our address, locals.c */
+    uint8_t transport;
+    uint8_t listener;
+    uint8_t flags; /* enum device_flag */
+    uint8_t binding;
+    uint8_t szx; /* block size learned, 7 = that of the profile */
+    uint8_t profile;
+    struct timer timer;       /* armed for the deadline or earlier */
+    struct device_rare *rare; /* NULL for most */
     struct claim *claim;
     struct objlist *list;
-    struct device_rare *rare; /* NULL for most */
-    uint32_t self;            /* own index */
-    uint32_t registered_s;    /* Unix seconds, as the next two */
-    uint32_t updated_s;
-    uint32_t seen_s;
-    uint8_t binding;
-    uint8_t flags; /* enum device_flag */
-    uint8_t szx;   /* block size learned, 7 = that of the profile */
-    uint8_t profile;
+    uint32_t self;         /* own index */
+    uint32_t registered_s; /* Unix seconds */
+    struct version version;
     uint8_t failed[2]; /* formats refused, by select_class; bits of select_format.c */
 };
+_Static_assert(sizeof(struct device) == 128, "two cache lines");
 
 struct device_rare {
     char *sms, *pid, *unknown; /* NULL when none */
@@ -79,8 +81,14 @@ struct device_pool {
     uint32_t free; /* first of the unused, linked by next[0] */
 };
 
-/* ---- the domain
- * ----------------------------------------------------------------------------------- */
+struct local;
+struct locals {
+    struct table *by_addr;
+    struct local **rows; /* from 1 */
+    uint32_t count, cap;
+};
+
+/* ---- the domain ------------------------------------------------------------------------------ */
 
 #define RENEWAL_BUCKETS 64
 struct renewal_chunk;
@@ -112,6 +120,7 @@ struct domain {
     int64_t wall_ms;     /* Unix ms at wall_at */
     uint64_t wall_at;
     struct device_pool pool;
+    struct locals locals;
     struct chain chains[CHAIN_COUNT];
     size_t device_count, report_count, run_count;
     struct table *objlists;
@@ -142,8 +151,7 @@ void domain_emit(struct domain *d, struct event *e /* takes, may be NULL */);
 void domain_tell(struct domain *d, enum event_type type, const struct device *dev, uint64_t now);
 bool domain_overloaded(int rc);
 
-/* ---- chain.c
- * ----------------------------------------------------------------------------------------- */
+/* ---- chain.c --------------------------------------------------------------------------------- */
 
 int chain_init(struct chain *c);
 void chain_fini(struct chain *c);
@@ -155,8 +163,16 @@ struct device *chain_by_endpoint(struct domain *d, struct view endpoint);
 struct device *chain_by_addr(struct domain *d, const struct addr *peer);
 size_t chain_bytes(const struct chain *c);
 
-/* ---- device.c
- * ------------------------------------------------------------------------------------------ */
+/* ---- locals.c -------------------------------------------------------------------------------- */
+
+int locals_init(struct locals *l);
+void locals_fini(struct locals *l);
+/* 0 when there is no number left. */
+uint16_t locals_number(struct domain *d, const struct addr *addr);
+/* The unspecified address for 0. */
+const struct addr *locals_addr(const struct domain *d, uint16_t number);
+
+/* ---- device.c -------------------------------------------------------------------------------- */
 
 /* A zeroed device in no table; NULL without memory. */
 struct device *device_new(struct domain *d);
@@ -173,7 +189,9 @@ void device_trim(struct device *dev);
 /* What is in it but for observations and operations. */
 void device_rare_free(struct device_rare *rare);
 struct view device_endpoint(const struct device *dev);
-bool device_same_flow(const struct flow *a, const struct flow *b);
+/* Whether it talks from there, to there, over that. */
+bool device_has_flow(const struct domain *d, const struct device *dev, const struct flow *flow);
+void device_flow(const struct domain *d, const struct device *dev, struct flow *ret_flow);
 /* Talks from here now; becomes the one that is found by this address. */
 void device_set_flow(struct domain *d, struct device *dev, const struct flow *flow);
 /* Makes it the one that is found by its address, if another took that place. */
@@ -195,8 +213,7 @@ const struct profile *device_profile(const struct domain *d, const struct device
 /* Bytes of all devices and tables. */
 size_t device_bytes(const struct domain *d);
 
-/* ---- objlist_pool.c
- * ------------------------------------------------------------------------------------- */
+/* ---- objlist_pool.c -------------------------------------------------------------------------- */
 
 /* The one of this text that all devices of the kind share, with a reference for the caller. */
 struct objlist *objlist_pool_intern(struct domain *d, struct objlist *list /* takes */);
@@ -212,8 +229,7 @@ int objlist_pool_update(struct domain *d, const struct objlist *old, struct view
 const struct objlist_entry *objlist_pool_find(const struct objlist *list, uint16_t object);
 bool objlist_pool_has(const struct objlist *list, const struct path *p);
 
-/* ---- params.c: query of Register and Update
- * ---------------------------------------------------------------- */
+/* ---- params.c: query of Register and Update -------------------------------------------------- */
 
 enum params_given {
     PARAMS_EP = 1,
@@ -240,8 +256,7 @@ void params_parse(struct arena *a, const struct request *req, struct params *ret
 /* Whether a name can be an endpoint: 1 to 255 bytes of UTF-8 without control characters. */
 int params_check_endpoint(struct view v);
 
-/* ---- job.c: durable writes under way
- * ------------------------------------------------------------------------ */
+/* ---- job.c: durable writes under way --------------------------------------------------------- */
 
 enum job_kind {
     JOB_REGISTER,
@@ -291,8 +306,7 @@ void job_wait(struct domain *d, struct device *dev, struct request *req, uint64_
 /* Stores a change we made ourselves, in the background. */
 void job_store(struct domain *d, struct device *dev, uint64_t now);
 
-/* ---- registration.c, update.c, removal.c
- * -------------------------------------------------------------------- */
+/* ---- registration.c, update.c, removal.c ----------------------------------------------------- */
 
 void registration_request(struct domain *d, struct request *req, uint64_t now);
 void registration_done(struct domain *d, struct job *job, int rc, uint64_t now);
@@ -317,8 +331,7 @@ void removal_done(struct domain *d, struct job *job, int rc, uint64_t now);
 /* Takes the device out of the house: observations, operations, tables, claim, memory. */
 void removal_forget(struct domain *d, struct device *dev, enum event_type reason, uint64_t now);
 
-/* ---- expiry.c, renewal.c
- * ------------------------------------------------------------------------------------- */
+/* ---- expiry.c, renewal.c --------------------------------------------------------------------- */
 
 /* The device was heard: its lifetime begins again. */
 void expiry_restart(struct domain *d, struct device *dev, uint64_t now);
@@ -341,8 +354,7 @@ void renewal_flush(struct domain *d, uint64_t now);
 uint64_t renewal_next(const struct domain *d);
 void renewal_done(struct domain *d, struct job *job, int rc, uint64_t now);
 
-/* ---- select_format.c
- * -------------------------------------------------------------------------------------------- */
+/* ---- select_format.c ------------------------------------------------------------------------- */
 
 enum select_class { SELECT_ONE, SELECT_MANY };
 #define SELECT_MAX 9
@@ -352,8 +364,7 @@ size_t select_format_candidates(const struct device *dev, enum select_class clas
 /* The device refused this format, yet took another. */
 void select_format_learn(struct device *dev, enum select_class class, int32_t refused);
 
-/* ---- manage.c: operations
- * --------------------------------------------------------------------------------------- */
+/* ---- manage.c: operations -------------------------------------------------------------------- */
 
 /* An operation of a device, waiting or under way. */
 struct run {
@@ -394,14 +405,12 @@ uint64_t manage_token(struct domain *d, const struct device *dev);
 /* "/lwm2m/3/0/9" in the arena; p NULL without memory. */
 struct view manage_path(struct domain *d, const struct device *dev, const struct path *p);
 
-/* ---- check.c: what an operation may ask for
- * ------------------------------------------------------------------------ */
+/* ---- check.c: what an operation may ask for -------------------------------------------------- */
 
 /* Levels, model, attributes, arguments, types; converts the values to the types of the model. */
 int check_op(struct domain *d, struct device *dev, struct op *op, uint64_t now);
 
-/* ---- result.c: what the device answered
- * --------------------------------------------------------------------------------- */
+/* ---- result.c: what the device answered ------------------------------------------------------ */
 
 /* Fills op->result from an answer with a code; returns what the operation ends with. */
 int result_read(struct domain *d, struct device *dev, struct op *op, const struct answer *a,
@@ -409,8 +418,7 @@ int result_read(struct domain *d, struct device *dev, struct op *op, const struc
 /* After success: what we know of the device now (instances, lifetime). */
 void result_learn(struct domain *d, struct device *dev, struct op *op, uint64_t now);
 
-/* ---- report.c: observations; send.c
- * ------------------------------------------------------------------------------------------ */
+/* ---- report.c: observations; send.c ---------------------------------------------------------- */
 
 struct report {
     struct relation relation;
@@ -452,9 +460,7 @@ void report_adopt(struct domain *d, struct device *dev, uint64_t now);
 
 void send_request(struct domain *d, struct request *req, uint64_t now);
 
-/* ---- move.c
- * ----------------------------------------------------------------------------------------------------------------------
- */
+/* ---- move.c ---------------------------------------------------------------------------------- */
 
 struct device *move_give(struct domain *d, uint64_t id, uint64_t now);
 int move_take(struct domain *d, struct device *dev, uint64_t now);

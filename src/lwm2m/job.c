@@ -54,8 +54,7 @@ struct txn *job_put_txn(struct domain *d, const struct device *dev, uint64_t now
     return t;
 }
 
-/* ---- the one durable change of a device at a time
- * ------------------------------------------------- */
+/* ---- the one durable change of a device at a time -------------------------------------------- */
 
 int job_attach(struct device *dev, struct job *job)
 {
@@ -129,8 +128,7 @@ static void store_done(struct domain *d, struct job *job, int rc, uint64_t now)
     job_free(job);
 }
 
-/* ---- completion
- * -------------------------------------------------------------------------------------- */
+/* ---- completion ------------------------------------------------------------------------------ */
 
 typedef void (*job_done_fn)(struct domain *d, struct job *job, int rc, uint64_t now);
 

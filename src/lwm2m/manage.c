@@ -10,8 +10,7 @@ void manage_complete(struct domain *d, struct op *op, int rc)
     op_complete(op, rc);
 }
 
-/* ---- runs
- * --------------------------------------------------------------------------------------------- */
+/* ---- runs ------------------------------------------------------------------------------------ */
 
 static int run_add(struct domain *d, struct device *dev, struct op *op, struct run **ret_run)
 {
@@ -73,8 +72,7 @@ static bool is_idempotent(const struct op *op)
     return op->kind != OP_EXECUTE && op->kind != OP_CREATE;
 }
 
-/* ---- requests
- * ------------------------------------------------------------------------------------------- */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 uint64_t manage_token(struct domain *d, const struct device *dev)
 {
@@ -257,8 +255,7 @@ static const struct {
     [OP_OBSERVE_CANCEL] = {PDU_GET, false, false, fill_cancel},
 };
 
-/* ---- formats
- * ------------------------------------------------------------------------------------------- */
+/* ---- formats --------------------------------------------------------------------------------- */
 
 static bool is_one_value(struct run *run, bool multiple)
 {
@@ -311,8 +308,7 @@ static void learn_refused(const struct run *run)
             select_format_learn(run->device, run->class, run->candidates[i]);
 }
 
-/* ---- sending
- * ---------------------------------------------------------------------------------------------- */
+/* ---- sending --------------------------------------------------------------------------------- */
 
 static void answered(void *ctx, const struct answer *a, uint64_t now);
 
@@ -321,8 +317,9 @@ static int request(struct run *run, uint64_t now)
     struct domain *d = run->domain;
     struct device *dev = run->device;
     struct op *op = run->op;
+    struct flow flow;
     struct outgoing out = {
-        .flow = &dev->flow,
+        .flow = &flow,
         .profile = device_profile(d, dev),
         .code = rows[op->kind].method,
         .path = manage_path(d, dev, &op->path),
@@ -337,6 +334,7 @@ static int request(struct run *run, uint64_t now)
     struct buf body;
     int rc;
 
+    device_flow(d, dev, &flow);
     run->token = manage_token(d, dev);
     out.token = run->token;
     buf_init(&body, BODY_MAX);
@@ -424,8 +422,7 @@ void manage_pump(struct domain *d, struct device *dev, uint64_t now)
     device_trim(dev);
 }
 
-/* ---- answers
- * --------------------------------------------------------------------------------------------- */
+/* ---- answers --------------------------------------------------------------------------------- */
 
 static void end_observe(struct run *run, const struct answer *a, uint64_t now)
 {
@@ -530,8 +527,7 @@ void manage_fire(void *ctx, struct timer *t, uint64_t now)
     manage_pump(d, dev, now);
 }
 
-/* ---- all of a device
- * --------------------------------------------------------------------------------------- */
+/* ---- all of a device ------------------------------------------------------------------------- */
 
 void manage_rewind(struct domain *d, struct device *dev, uint64_t now)
 {
@@ -626,9 +622,7 @@ void manage_adopt(struct domain *d, struct device *dev, uint64_t now)
     d->run_count += dev->rare->run_count;
 }
 
-/* ---- entry
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- entry ----------------------------------------------------------------------------------- */
 
 static void op_status(struct domain *d, struct device *dev, struct op *op, uint64_t now)
 {

@@ -5,6 +5,7 @@
 /* A device on its way: what it shares with others of its shard it carries as text. */
 struct parcel {
     struct device device;
+    struct addr local;
     char *links;
     size_t links_len;
 };
@@ -14,8 +15,7 @@ static struct parcel *parcel_of(struct device *dev)
     return mem_container(dev, struct parcel, device);
 }
 
-/* ---- leaving
- * ------------------------------------------------------------------------------------------ */
+/* ---- leaving --------------------------------------------------------------------------------- */
 
 /* False while it is being removed: then it is as good as gone. */
 static bool settle_job(struct domain *d, struct device *dev, uint64_t now)
@@ -35,12 +35,13 @@ static bool settle_job(struct domain *d, struct device *dev, uint64_t now)
     return true;
 }
 
-static struct parcel *pack(const struct device *dev)
+static struct parcel *pack(const struct domain *d, const struct device *dev)
 {
     struct parcel *p = mem_new(sizeof(*p));
 
     if (p == NULL)
         return NULL;
+    p->local = *locals_addr(d, dev->local);
     p->links_len = dev->list->text.n;
     p->links = mem_text(dev->list->text.p, dev->list->text.n);
     if (p->links == NULL) {
@@ -57,7 +58,7 @@ struct device *move_give(struct domain *d, uint64_t id, uint64_t now)
 
     if (dev == NULL || !settle_job(d, dev, now))
         return NULL;
-    p = pack(dev);
+    p = pack(d, dev);
     if (p == NULL)
         return NULL;
     manage_rewind(d, dev, now);
@@ -98,8 +99,7 @@ void move_free(struct device *dev)
     mem_free(parcel_of(dev));
 }
 
-/* ---- arriving
- * ------------------------------------------------------------------------------------------- */
+/* ---- arriving -------------------------------------------------------------------------------- */
 
 static void unpack(struct domain *d, struct device *dev, struct parcel *p, struct objlist *list)
 {
@@ -108,6 +108,7 @@ static void unpack(struct domain *d, struct device *dev, struct parcel *p, struc
     *dev = p->device;
     dev->self = self;
     dev->list = list;
+    dev->local = locals_number(d, &p->local);
     mem_free(p->links);
     mem_free(p);
     device_insert(d, dev);
@@ -150,8 +151,7 @@ int move_take(struct domain *d, struct device *away, uint64_t now)
     return ERR_OK;
 }
 
-/* ---- restart
- * ---------------------------------------------------------------------------------------------- */
+/* ---- restart --------------------------------------------------------------------------------- */
 
 static int set_rare(struct device *dev, const struct registration *r)
 {
@@ -217,7 +217,7 @@ int move_load(struct domain *d, const struct registration *r, struct claim *clai
     if (dev == NULL)
         return ERR_NOMEM;
     dev->id = r->id;
-    dev->flow = r->flow;
+    device_set_flow(d, dev, &r->flow);
     dev->version = r->version;
     dev->lifetime_s = r->lifetime_s;
     dev->binding = r->binding;

@@ -62,8 +62,7 @@ bool objlist_pool_has(const struct objlist *list, const struct path *p)
     return false;
 }
 
-/* ---- writing lists
- * -------------------------------------------------------------------------------- */
+/* ---- writing lists --------------------------------------------------------------------------- */
 
 static void put_root(struct buf *out, struct view alt_path, const struct objlist *formats)
 {

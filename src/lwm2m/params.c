@@ -3,8 +3,7 @@
 /* LwM2M Core table 6.2.1.2-1. What an unknown client adds is kept, within this bound. */
 #define UNKNOWN_MAX 1024
 
-/* ---- values
- * --------------------------------------------------------------------------------------- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 static int hex_digit(uint8_t c)
 {
@@ -111,8 +110,7 @@ static int take_pid(struct params *p, struct view v)
     return ERR_OK;
 }
 
-/* ---- the query
- * -------------------------------------------------------------------------------------- */
+/* ---- the query ------------------------------------------------------------------------------- */
 
 static const struct {
     const char *key;

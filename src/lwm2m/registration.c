@@ -15,8 +15,7 @@ struct applicant {
     struct objlist *list; /* owned */
 };
 
-/* ---- checks
- * --------------------------------------------------------------------------------------- */
+/* ---- checks ---------------------------------------------------------------------------------- */
 
 static int check_version(struct params *p)
 {
@@ -79,14 +78,13 @@ static int get_claim(struct domain *d, const struct applicant *a, struct claim *
 
     if (!has_room(d, present))
         return ERR_FULL;
-    if (present != NULL && addr_eq(&present->flow.peer, &a->req->flow.peer))
+    if (present != NULL && addr_eq(&present->peer, &a->req->flow.peer))
         except = present->claim;
     return d->ops->claim(d->ctx, a->endpoint, identity_hash(&d->key, &a->identity), keep, except,
                          ret_claim);
 }
 
-/* ---- refusal
- * ---------------------------------------------------------------------------------------- */
+/* ---- refusal --------------------------------------------------------------------------------- */
 
 static void tell_refusal(struct domain *d, const struct applicant *a, int rc, uint64_t now)
 {
@@ -118,8 +116,7 @@ static void refuse(struct domain *d, struct request *req, const struct applicant
     tell_refusal(d, a, rc, now);
 }
 
-/* ---- the tentative device
- * ----------------------------------------------------------------------------- */
+/* ---- the tentative device -------------------------------------------------------------------- */
 
 /*
  * A client that omits the lifetime means "never" (those that do leave it out when it is 0), so it
@@ -169,7 +166,7 @@ static int make_device(struct domain *d, struct applicant *a, struct claim *clai
         return ERR_NOMEM;
     dev->id = claim->id;
     dev->claim = claim;
-    dev->flow = a->req->flow;
+    device_set_flow(d, dev, &a->req->flow);
     dev->version = p->version;
     dev->binding = p->binding;
     dev->szx = 7;
@@ -192,8 +189,7 @@ static int make_device(struct domain *d, struct applicant *a, struct claim *clai
     return ERR_OK;
 }
 
-/* ---- Registers under way
- * ------------------------------------------------------------------------------- */
+/* ---- Registers under way --------------------------------------------------------------------- */
 
 static bool same_endpoint(const void *item, const void *key)
 {

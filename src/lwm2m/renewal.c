@@ -45,8 +45,7 @@ void renewal_fini(struct domain *d)
     free_chunks(d->renewals.spare);
 }
 
-/* ---- noting
- * ----------------------------------------------------------------------------------------- */
+/* ---- noting ---------------------------------------------------------------------------------- */
 
 static struct renewal_chunk *get_chunk(struct renewals *r)
 {
@@ -99,8 +98,7 @@ void renewal_note(struct domain *d, struct device *dev, uint64_t now)
         dev->flags |= DEVICE_RENEWED;
 }
 
-/* ---- writing
- * ------------------------------------------------------------------------------------------ */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 /* Takes up to `room` ids of the earliest bucket; it and r->first advance when it is empty. */
 static size_t take(struct renewals *r, uint64_t *ids, size_t room)

@@ -4,8 +4,7 @@
 
 /* Observations (LwM2M Core 6.4): what a device has accepted to tell us, until one side ends it. */
 
-/* ---- the device's observations
- * ---------------------------------------------------------------------- */
+/* ---- the device's observations --------------------------------------------------------------- */
 
 struct report *report_find(const struct device *dev, uint64_t token)
 {
@@ -116,8 +115,7 @@ int report_list(struct device *dev, struct op *op)
     return ERR_OK;
 }
 
-/* ---- events
- * ------------------------------------------------------------------------------------------- */
+/* ---- events ---------------------------------------------------------------------------------- */
 
 static struct event *report_event(struct domain *d, enum event_type type, const struct report *r,
                                   uint64_t now)
@@ -176,8 +174,7 @@ void report_end_all(struct domain *d, struct device *dev, int rc, uint64_t now)
         report_end(d, list_item(it, struct report, node), rc, NULL, now);
 }
 
-/* ---- store
- * -------------------------------------------------------------------------------------------- */
+/* ---- store ----------------------------------------------------------------------------------- */
 
 static struct txn *put_txn(const struct observation *o)
 {
@@ -223,8 +220,7 @@ void report_unstore_done(struct domain *d, struct job *job, int rc, uint64_t now
     job_free(job);
 }
 
-/* ---- life
- * ---------------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 static int store(struct domain *d, const struct device *dev, const struct observation *o,
                  struct op *op)
@@ -359,8 +355,7 @@ void report_adopt(struct domain *d, struct device *dev, uint64_t now)
     }
 }
 
-/* ---- notifications
- * ---------------------------------------------------------------------------------------- */
+/* ---- notifications --------------------------------------------------------------------------- */
 
 /* Without security only the address the device has now is its own; a proven identity may come from
  * anywhere. */
@@ -369,7 +364,7 @@ static bool is_from(struct domain *d, const struct device *dev, const struct ans
     struct identity own;
 
     device_identity(dev, &own);
-    if (own.type == IDENTITY_NONE && !addr_eq(&a->flow.peer, &dev->flow.peer))
+    if (own.type == IDENTITY_NONE && !addr_eq(&a->flow.peer, &dev->peer))
         return false;
     return device_speaks(d, dev, &a->flow);
 }

@@ -3,8 +3,7 @@
 #define DIAGNOSTIC_MAX 1024
 #define LINKS_MAX ((size_t)1 << 20)
 
-/* ---- failures
- * ---------------------------------------------------------------------------------------- */
+/* ---- failures -------------------------------------------------------------------------------- */
 
 /* RFC 7252 section 5.5.2: a diagnostic payload is UTF-8, for people. */
 static void read_diagnostic(struct op *op, const struct answer *a)
@@ -16,8 +15,7 @@ static void read_diagnostic(struct op *op, const struct answer *a)
         op->result.text = mem_text(text.p, text.n);
 }
 
-/* ---- values
- * ------------------------------------------------------------------------------------------ */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 static int read_values(struct domain *d, struct device *dev, struct op *op, const struct answer *a,
                        uint64_t now)
@@ -40,9 +38,7 @@ static int read_values(struct domain *d, struct device *dev, struct op *op, cons
     return ERR_BADANSWER;
 }
 
-/* ---- links
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- links ----------------------------------------------------------------------------------- */
 
 /* Targets without the alternate path: operators know the device by object paths alone. */
 static int read_links(struct domain *d, struct device *dev, struct op *op, const struct answer *a,
@@ -72,8 +68,7 @@ static int read_links(struct domain *d, struct device *dev, struct op *op, const
     return op->result.text != NULL ? ERR_OK : ERR_NOMEM;
 }
 
-/* ---- locations
- * ---------------------------------------------------------------------------------------- */
+/* ---- locations ------------------------------------------------------------------------------- */
 
 /* Several clients leave the location out; then it is the instance we have named ourselves. */
 static int read_location(struct domain *d, struct device *dev, struct op *op,
@@ -136,8 +131,7 @@ int result_read(struct domain *d, struct device *dev, struct op *op, const struc
     return readers[op->kind] != NULL ? readers[op->kind](d, dev, op, a, now) : ERR_OK;
 }
 
-/* ---- what we know now
- * -------------------------------------------------------------------------------- */
+/* ---- what we know now ------------------------------------------------------------------------ */
 
 /* Not every client announces an instance that it has made or lost for us (Anjay does not at once).
  */

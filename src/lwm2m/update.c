@@ -47,8 +47,7 @@ bool update_moves(const struct job *job)
     return (job->change->what & CHANGE_FLOW) != 0;
 }
 
-/* ---- whose it is
- * ------------------------------------------------------------------------------------ */
+/* ---- whose it is ----------------------------------------------------------------------------- */
 
 /* Live on another shard: the request waits until the device has come here. */
 static void send_for(struct domain *d, struct request *req, uint64_t id, uint64_t now)
@@ -93,8 +92,7 @@ struct device *update_device(struct domain *d, struct request *req, uint64_t now
     return NULL;
 }
 
-/* ---- what it changes
- * -------------------------------------------------------------------------------- */
+/* ---- what it changes ------------------------------------------------------------------------- */
 
 static bool differs(const char *have, struct view v)
 {
@@ -166,15 +164,14 @@ static int find_changes(struct domain *d, const struct device *dev, const struct
     /* A new profile without the list it stands for says nothing to us (Core 6.2.1, 4.09). */
     if ((c->what & CHANGE_PID) != 0 && c->list == NULL)
         return ERR_PROFILE;
-    if (!device_same_flow(&dev->flow, &req->flow)) {
+    if (!device_has_flow(d, dev, &req->flow)) {
         c->flow = req->flow;
         c->what |= CHANGE_FLOW;
     }
     return ERR_OK;
 }
 
-/* ---- storing it
- * ---------------------------------------------------------------------------------------- */
+/* ---- storing it ------------------------------------------------------------------------------ */
 
 static struct txn *change_txn(struct domain *d, const struct device *dev, const struct change *c,
                               uint64_t now)
@@ -335,7 +332,7 @@ void update_request(struct domain *d, struct request *req, uint64_t now)
         job_wait(d, dev, req, now);
         return;
     }
-    if (req->query_count > 0 || req->body.n > 0 || !device_same_flow(&dev->flow, &req->flow)) {
+    if (req->query_count > 0 || req->body.n > 0 || !device_has_flow(d, dev, &req->flow)) {
         change(d, dev, req, now);
         return;
     }
@@ -344,7 +341,7 @@ void update_request(struct domain *d, struct request *req, uint64_t now)
 
 void update_apply_now(struct domain *d, struct device *dev, struct job *job, uint64_t now)
 {
-    bool moved = update_moves(job) && !addr_eq(&job->change->flow.peer, &dev->flow.peer);
+    bool moved = update_moves(job) && !addr_eq(&job->change->flow.peer, &dev->peer);
 
     apply(d, dev, job->change, now);
     tell(d, dev, job->change, moved, now);

@@ -6,8 +6,7 @@
 
 const char fix_links[] = "</1/0>,</3/0>,</5/0>,</3303/0>,</3303/1>";
 
-/* ---- directory ----------------------------------------------------------------------------------
- */
+/* ---- directory ------------------------------------------------------------------------------- */
 
 static bool same_endpoint(const void *item, const void *key)
 {
@@ -117,8 +116,7 @@ static int on_authorize(void *ctx, const struct identity *id, struct view endpoi
     return ERR_OK;
 }
 
-/* ---- store, events, operations
- * ------------------------------------------------------------------- */
+/* ---- store, events, operations --------------------------------------------------------------- */
 
 static struct txn *txn_at(struct mbox_node *node)
 {
@@ -239,8 +237,7 @@ static const struct domain_ops ops = {
     .op_elsewhere = on_op_elsewhere,
 };
 
-/* ---- engine
- * ---------------------------------------------------------------------------------------- */
+/* ---- engine ---------------------------------------------------------------------------------- */
 
 static void add_part(char *to, size_t cap, const char *sep, struct view v)
 {
@@ -315,8 +312,7 @@ static const struct engine_ops engine_ops = {
     .relation_outgoing = on_relation_outgoing,
 };
 
-/* ---- life
- * --------------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 static struct models *load_models(void)
 {
@@ -417,8 +413,7 @@ int fix_teardown(void **state)
     return 0;
 }
 
-/* ---- devices
- * -------------------------------------------------------------------------------------------- */
+/* ---- devices --------------------------------------------------------------------------------- */
 
 struct flow fix_flow(unsigned device)
 {
@@ -579,8 +574,7 @@ void fix_notify(struct fix *f, unsigned device, uint64_t token, uint8_t code, in
     send_answer(f, device, &w);
 }
 
-/* ---- time, operations
- * ------------------------------------------------------------------------------------ */
+/* ---- time, operations ------------------------------------------------------------------------ */
 
 void fix_advance(struct fix *f, uint64_t ms)
 {

@@ -136,8 +136,7 @@ static void test_braked(void **state)
     assert_int_equal(f->d->device_count, 0);
 }
 
-/* ---- De-register
- * ------------------------------------------------------------------------------------- */
+/* ---- De-register ----------------------------------------------------------------------------- */
 
 static void deregister(struct fix *f, uint64_t id)
 {

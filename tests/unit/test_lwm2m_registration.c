@@ -42,7 +42,7 @@ static void test_worked_bytes(void **state)
     assert_int_equal(dev->binding, BINDING_U);
     assert_true((dev->flags & DEVICE_QUEUE) != 0);
     assert_true(view_eq(dev->list->text, TEXT("</1/0>,</3/0>")));
-    assert_true(addr_eq(&s->flow.peer, &dev->flow.peer));
+    assert_true(addr_eq(&s->flow.peer, &dev->peer));
 }
 
 static void test_answered_after_commit(void **state)
@@ -229,8 +229,7 @@ static void test_evicts_elsewhere(void **state)
     fix_free(g);
 }
 
-/* ---- refusals
- * --------------------------------------------------------------------------------------- */
+/* ---- refusals -------------------------------------------------------------------------------- */
 
 static void refused(struct fix *f, const char *query, int32_t format, const char *links,
                     uint8_t code)
@@ -291,8 +290,7 @@ static void test_refusal_names_the_parameter(void **state)
     assert_true(fix_sent(f, 0)->pdu.payload.n > 0);
 }
 
-/* ---- what is accepted
- * ---------------------------------------------------------------------------------- */
+/* ---- what is accepted ------------------------------------------------------------------------ */
 
 static const struct device *accepted(struct fix *f, const char *query, const char *links)
 {
@@ -401,8 +399,7 @@ static void test_trailing_slash(void **state)
     assert_int_equal(fix_code(f), PDU_CREATED);
 }
 
-/* ---- identities and policies
- * ------------------------------------------------------------------------------ */
+/* ---- identities and policies ----------------------------------------------------------------- */
 
 static void test_identity(void **state)
 {

@@ -28,8 +28,7 @@ static uint64_t token_of(const struct fix_sent *s)
     return rd_u64(&r);
 }
 
-/* ---- reading
- * ------------------------------------------------------------------------------------------ */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static void test_read(void **state)
 {
@@ -177,9 +176,7 @@ static void test_silence(void **state)
     assert_int_equal(f->d->run_count, 0);
 }
 
-/* ---- order
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- order ----------------------------------------------------------------------------------- */
 
 static void test_one_after_the_other(void **state)
 {
@@ -292,8 +289,7 @@ static void test_address_changes_under_way(void **state)
     expect_done(f, 1, ERR_OK);
 }
 
-/* ---- writing
- * ---------------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static void test_write(void **state)
 {
@@ -422,9 +418,7 @@ static void test_discover(void **state)
     expect_request(f, PDU_GET, "/3", "", FORMAT_NONE, FORMAT_LINK);
 }
 
-/* ---- instances
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- instances ------------------------------------------------------------------------------- */
 
 static void test_create(void **state)
 {
@@ -535,9 +529,7 @@ static void test_lifetime_is_learned_by_reading(void **state)
     assert_int_equal(fix_find(f, 1)->lifetime_s, 120);
 }
 
-/* ---- snapshots
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- snapshots ------------------------------------------------------------------------------- */
 
 static void test_status(void **state)
 {

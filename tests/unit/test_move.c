@@ -201,8 +201,7 @@ static void test_lost_at_shutdown(void **state)
     f->dir->alive--;
 }
 
-/* ---- restart
- * ------------------------------------------------------------------------------------------- */
+/* ---- restart --------------------------------------------------------------------------------- */
 
 static struct claim *restore(struct fix *f, const struct registration *r)
 {

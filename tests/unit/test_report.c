@@ -415,8 +415,7 @@ static void test_in_blocks(void **state)
     assert_int_equal(f->d->report_count, 1);
 }
 
-/* ---- restart
- * ------------------------------------------------------------------------------------------- */
+/* ---- restart --------------------------------------------------------------------------------- */
 
 static void test_load(void **state)
 {
@@ -440,9 +439,7 @@ static void test_load(void **state)
     assert_int_equal(f->done->result.observations[0].since_ms, 5);
 }
 
-/* ---- Send
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- Send ------------------------------------------------------------------------------------ */
 
 static void sends(struct fix *f, unsigned device, int32_t format, struct view body, uint8_t code)
 {

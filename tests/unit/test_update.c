@@ -168,7 +168,7 @@ static void test_moves_with_the_address(void **state)
     fix_commit(f, ERR_OK);
     assert_int_equal(fix_sent(f, 0)->pdu.code, PDU_CHANGED);
     assert_true(addr_eq(&fix_sent(f, 0)->flow.peer, &moved.peer));
-    assert_true(addr_eq(&fix_find(f, 1)->flow.peer, &moved.peer));
+    assert_true(addr_eq(&fix_find(f, 1)->peer, &moved.peer));
     assert_int_equal(fix_event(f, 0)->type, EVENT_MOVED);
     assert_int_equal(fix_events(f, EVENT_UPDATED), 0);
     assert_ptr_equal(chain_by_addr(f->d, &moved.peer), fix_find(f, 1));
@@ -293,8 +293,7 @@ static void test_lists(void **state)
     assert_true(view_eq_str(fix_find(f, 1)->list->text, "</>;ct=110,</4/0>"));
 }
 
-/* ---- the device is on another shard
- * ---------------------------------------------------------------- */
+/* ---- the device is on another shard ---------------------------------------------------------- */
 
 static void test_sends_for_the_device(void **state)
 {
@@ -316,7 +315,7 @@ static void test_sends_for_the_device(void **state)
     assert_int_equal(fix_code(f), PDU_CHANGED);
     assert_null(fix_find(g, 1));
     assert_int_equal(fix_find(f, 1)->lifetime_s, 900);
-    assert_true(addr_eq(&fix_find(f, 1)->flow.peer, &here.peer));
+    assert_true(addr_eq(&fix_find(f, 1)->peer, &here.peer));
     f->other = NULL;
     fix_free(g);
 }
