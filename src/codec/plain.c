@@ -94,7 +94,7 @@ static void put_float(struct buf *out, double v)
     char digits[32];
     const char *exponent;
     size_t n = 0;
-    long point = -1; /* where the decimal point stands among the digits */
+    long point; /* where the decimal point stands among the digits */
 
     text_double(v, text);
     exponent = strchr(text, 'e');
@@ -103,18 +103,14 @@ static void put_float(struct buf *out, double v)
         return;
     }
     for (const char *s = text; s < exponent; s++) {
-        if (*s == '.')
-            point = (long)n;
-        else if (*s == '-')
+        if (*s == '-')
             buf_put_u8(out, '-');
-        else
+        else if (*s != '.')
             digits[n++] = *s;
     }
-    if (point < 0)
-        point = (long)n;
     while (n > 1 && digits[n - 1] == '0')
         n--;
-    point += strtol(exponent + 1, NULL, 10);
+    point = 1 + strtol(exponent + 1, NULL, 10); /* one digit stood before it */
     if (point <= 0) {
         buf_put_str(out, "0.");
         for (; point < 0; point++)

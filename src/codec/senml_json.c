@@ -325,9 +325,8 @@ static void put_value(struct buf *out, const struct value *v)
     case VALUE_OBJLNK:
         buf_fmt(out, "\"%u:%u\"", v->u.link.object, v->u.link.instance);
         break;
-    case VALUE_NONE:
+    case VALUE_NONE: /* has no field */
     case VALUE_TYPE_COUNT:
-        buf_put_str(out, "null");
         break;
     }
 }

@@ -207,9 +207,10 @@ static int read_object_instance(const struct tlv_context *c, const struct path *
     struct rd r = rd_init(inside);
     int rc = ERR_OK;
 
-    /* It exists; when it was asked for by name that is no news. */
-    if (inside.n == 0)
-        return c->base->depth == 1 ? put_nothing(c, instance) : ERR_OK;
+    if (inside.n == 0 && c->base->depth == 1)
+        return put_nothing(c, instance);
+    if (inside.n == 0) /* that it exists is no news; a resource would be missing */
+        return c->base->depth == 2 ? ERR_OK : ERR_TRUNCATED;
     while (rc == ERR_OK && !rd_end(&r)) {
         struct tlv t;
 

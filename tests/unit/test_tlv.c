@@ -129,6 +129,7 @@ static void test_refused(void **state)
     } rows[] = {
         {"/", "c10901", ERR_FORMAT},
         {"/3/0/9", "", ERR_TRUNCATED},
+        {"/3/0/9", "0000", ERR_TRUNCATED}, /* the instance without the resource */
         {"/3/0/9", "c1", ERR_TRUNCATED},
         {"/3/0/9", "c109", ERR_TRUNCATED},
         {"/3/0/9", "c2 09 01", ERR_TRUNCATED},
