@@ -192,11 +192,23 @@ const struct content_format *content_format_by_media_type(struct view media_type
 /*
  * Decodes the answer to a request of path `base` into records with absolute paths, typed by the
  * model where it is known. Adds to ret_batch, which is left in an unspecified but valid state on
- * failure. ERR_FORMAT for an unknown format; FORMAT_NONE is taken as text.
+ * failure.
+ *
+ * A value that the model types otherwise is converted where nothing is lost, else ERR_TYPE or
+ * ERR_RANGE; numbers that are not finite are ERR_RANGE. Without a model SenML says what it holds,
+ * text is a string, TLV opaque. A record without value (VALUE_NONE) is an empty multiple resource,
+ * an instance without resources below an object, or a name alone (composites). An empty body is no
+ * record where base is an object or an instance. ERR_FORMAT for an unknown format, or one that
+ * cannot answer a request on the root; FORMAT_NONE is taken as text. ERR_PATH for a record outside
+ * of base.
  */
 int content_decode(int32_t format, const struct content_env *env, struct view body,
                    const struct path *base, struct batch *ret_batch);
-/* Encodes values (absolute paths, all under base) as the body of a request on `base`. */
+/* Encodes values (absolute paths, all under base, else ERR_PATH) as the body of a request on
+ * `base`; appends to out, which stays as it was on failure. ERR_FORMAT when the format cannot carry
+ * them (text and opaque: exactly one value, of base), ERR_DUPLICATE for two values of one path in
+ * TLV. Below an object TLV wraps instances, but leaves the one with identifier MODEL_ID_NONE bare:
+ * a Create that lets the device choose. */
 int content_encode(int32_t format, const struct content_env *env, const struct batch *values,
                    const struct path *base, struct buf *out);
 
