@@ -1,0 +1,141 @@
+/*
+ * A scripted LwM2M client over a network that may do anything to a datagram: registers, updates,
+ * answers, notifies, registers anew, in its own words (wire.h).
+ */
+#ifndef SIM_CLIENT_H
+#define SIM_CLIENT_H
+
+#include "shard/shard.h"
+#include "wire.h"
+
+#define CLIENT_OBSERVATIONS 8
+#define CLIENT_HEARD 32  /* requests remembered against duplicates */
+#define CLIENT_SPEAKS 12 /* Confirmable messages of its own under way, besides the request */
+#define CLIENT_INSTANCES 8
+
+struct world;
+
+/* How the clients of a world are. Permille; seconds. */
+struct client_style {
+    uint32_t lifetime_min, lifetime_max;
+    uint32_t changes;   /* Updates that change something */
+    uint32_t separate;  /* requests answered later */
+    uint32_t con;       /* notifications that are Confirmable */
+    uint32_t long_body; /* clients with a long manufacturer string */
+    uint32_t alt_path;  /* clients with an alternate path */
+    uint32_t sends;     /* Updates followed by a Send */
+    uint32_t notify_min, notify_max;
+};
+
+enum client_asks { CLIENT_REGISTER, CLIENT_UPDATE, CLIENT_DEREGISTER, CLIENT_SEND };
+
+/* The request of its own that it waits for. */
+struct client_request {
+    bool active, acked, changes;
+    enum client_asks what;
+    struct wire m;
+    uint8_t bytes[WIRE_MAX];
+    size_t n;
+    unsigned tries;
+    uint64_t wait, due, sent_at;
+    uint32_t lifetime_s; /* asked for */
+    uint32_t instances;
+    struct flow flow; /* it left from */
+};
+
+struct client_observation {
+    bool active;
+    uint64_t token;
+    char path[32];
+    int64_t format;
+    uint32_t sequence;
+    uint64_t due;
+    uint16_t mid; /* of the last notification */
+    uint32_t acked;
+    bool waiting; /* a Confirmable one is under way */
+};
+
+struct client_speech {
+    bool active;
+    uint16_t mid;
+    uint64_t token; /* of a notification, 0 */
+    uint8_t bytes[WIRE_MAX];
+    size_t n;
+    unsigned tries;
+    uint64_t wait, due;
+};
+
+struct client_heard {
+    bool used;
+    uint16_t mid;
+    uint64_t token;
+    size_t n; /* 0: no answer yet */
+    uint8_t bytes[WIRE_MAX];
+};
+
+struct client {
+    struct world *w;
+    unsigned index;
+    char endpoint[24];
+    struct client_style style;
+    bool on;         /* powered */
+    bool registered; /* as far as it knows */
+    bool obstinate;  /* never updates: its registration will expire */
+    bool moved;      /* its address changed since the server last acknowledged it */
+    const char *version, *alt;
+    bool long_body;
+    struct flow flow;
+    char location[WIRE_TEXT];
+    uint64_t id; /* registration id of the location */
+    uint32_t lifetime_s;
+    uint32_t floor_s;   /* the shortest that the server may have understood; 0: infinite */
+    uint32_t instances; /* bits: instances of /3303 */
+    uint32_t known_instances;
+    uint64_t register_at, update_at; /* UINT64_MAX: not planned */
+    uint64_t acknowledged_at;        /* when the last acknowledged Register or Update was sent */
+    uint64_t heard_at;               /* when a datagram of it last reached the server */
+    uint64_t registrations, updates, refusals, rst_heard, notified;
+    int64_t counter; /* /3/0/9: rises with each look */
+    uint16_t mid;
+    uint64_t armed; /* its timer in the world */
+    struct client_request ask;
+    uint8_t last_token[8], last_token_n; /* of the last answered request */
+    struct client_observation observations[CLIENT_OBSERVATIONS];
+    struct client_speech speech[CLIENT_SPEAKS];
+    struct client_heard heard[CLIENT_HEARD];
+    unsigned heard_next;
+    char note[32];         /* /3/0/14 */
+    uint8_t upload[16384]; /* /5/0/0 being received */
+    size_t upload_n;
+    uint64_t uploads;
+};
+
+void client_init(struct client *c, struct world *w, unsigned index);
+/* Power on: registers within `ms`. */
+void client_start(struct client *c, uint64_t ms);
+/* Without a word. */
+void client_off(struct client *c);
+/* Loses what it had in memory, and registers. */
+void client_reboot(struct client *c);
+/* Another address; one that knows of it sends an Update at once. */
+void client_rebind(struct client *c, bool knows);
+void client_update(struct client *c, bool change);
+void client_deregister(struct client *c);
+
+void client_input(struct client *c, const struct flow *flow, struct view datagram);
+void client_run(struct client *c);
+uint64_t client_next(const struct client *c);
+
+/* ---- client_serve.c: what the server asks ---- */
+
+void client_serve(struct client *c, const struct wire *req);
+/* Notifications that are due. */
+void client_notify(struct client *c);
+void client_links(const struct client *c, uint32_t instances, char out[WIRE_TEXT]);
+void client_transmit(struct client *c, const struct wire *m);
+/* Confirmable, repeated until it is acknowledged. `token`: of a notification, or 0. */
+bool client_speak(struct client *c, struct wire *m, uint64_t token, uint64_t delay);
+struct client_observation *client_observation(struct client *c, uint64_t token);
+uint64_t client_token(const struct wire *m);
+
+#endif

@@ -1,0 +1,51 @@
+/*
+ * What is durable in a simulated world: the semantics of the store's transactions without SQLite,
+ * committed in groups. Survives the cores; the queue does not.
+ */
+#ifndef SIM_DISK_H
+#define SIM_DISK_H
+
+#include "model/model.h"
+
+struct disk {
+    struct table *by_endpoint, *by_row; /* struct disk_row */
+    struct table *marks;                /* struct disk_mark: every id that was ever durable */
+    struct table *observations;         /* struct disk_observation by token */
+    uint64_t row, generation;           /* highest ever committed */
+    struct mbox_node *head, **tail;     /* submitted, not committed */
+    size_t depth, limit;                /* limit: ERR_FULL beyond */
+    int rc;                             /* < 0: commits fail with it and change nothing */
+    uint64_t commits, committed, failed, refused;
+};
+
+struct disk_row {
+    struct registration *r; /* owned; expiry and last seen as renewed */
+};
+struct disk_mark {
+    uint64_t id;
+    uint64_t generation;
+};
+struct disk_observation {
+    struct observation o;
+    char *text; /* attributes */
+};
+
+void disk_init(struct disk *d);
+void disk_fini(struct disk *d);
+/* As store_submit. */
+int disk_submit(struct disk *d, struct txn *t /* takes on success */);
+/* Commits up to `most` of what waits, all or nothing; hands each over with its rc set. Returns how
+ * many still wait. */
+size_t disk_commit(struct disk *d, size_t most, void (*done)(void *ctx, struct txn *t /* takes */),
+                   void *ctx);
+/* kill -9: what waits is lost. */
+void disk_crash(struct disk *d);
+
+const struct registration *disk_find(const struct disk *d, struct view endpoint);
+const struct registration *disk_find_id(const struct disk *d, struct view endpoint, uint64_t id);
+/* Generation of a registration that was durable at some time; 0: it never was. */
+uint64_t disk_ever(const struct disk *d, uint64_t id);
+const struct observation *disk_observation(const struct disk *d, uint64_t token);
+size_t disk_size(const struct disk *d);
+
+#endif

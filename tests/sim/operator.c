@@ -1,0 +1,364 @@
+#include "operator.h"
+
+#include "world.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+#define LATE_MS 2000 /* an operation may end this long after its deadline */
+
+/* ---- tickets ---- */
+
+static struct ticket *ticket_new(struct world *w, unsigned client, enum op_kind kind)
+{
+    struct operator* o = & w->operator;
+    struct ticket *t = mem_new(sizeof(*t));
+
+    if (o->count == o->cap) {
+        o->cap = o->cap ? o->cap * 2 : 64;
+        o->tickets = mem_resize(o->tickets, o->cap * sizeof(struct ticket *));
+    }
+    assert(t && o->tickets);
+    *t = (struct ticket){.w = w,
+                         .kind = kind,
+                         .client = client,
+                         .serial = o->count + 1,
+                         .submitted = w->now,
+                         .counter = w->clients[client].counter,
+                         .life = w->lives};
+    o->tickets[o->count++] = t;
+    o->open++;
+    return t;
+}
+
+struct ticket *operator_ticket(struct world *w, uint64_t serial)
+{
+    return serial > 0 && serial <= w->operator.count ? w->operator.tickets[serial - 1] : NULL;
+}
+
+/* ---- observations ---- */
+
+struct watch *operator_watch(struct world *w, uint64_t token)
+{
+    for (size_t i = 0; i < w->operator.watch_count; i++)
+        if (w->operator.watches[i].active && w->operator.watches[i].token == token)
+            return &w->operator.watches[i];
+    return NULL;
+}
+
+static void watch_start(struct world *w, const struct ticket *t, uint64_t token)
+{
+    struct operator* o = & w->operator;
+    const struct client *c = &w->clients[t->client];
+
+    if (operator_watch(w, token))
+        return; /* it was there already */
+    if (o->watch_count == o->watch_cap) {
+        o->watch_cap = o->watch_cap ? o->watch_cap * 2 : 32;
+        o->watches = mem_resize(o->watches, o->watch_cap * sizeof(*o->watches));
+        assert(o->watches);
+    }
+    o->watches[o->watch_count++] =
+        (struct watch){.active = c->registered && c->id >> 56 == token >> 56,
+                       .client = t->client,
+                       .token = token,
+                       .registration_id = c->id,
+                       .since = w->now,
+                       .life = w->lives};
+}
+
+void operator_forget(struct world *w, unsigned client)
+{
+    for (size_t i = 0; i < w->operator.watch_count; i++)
+        if (w->operator.watches[i].client == client)
+            w->operator.watches[i].active = false;
+}
+
+static void observation_ended(struct world *w, const struct event *e)
+{
+    struct watch *watch = operator_watch(w, e->token);
+    const struct client *c;
+
+    if (!watch)
+        return;
+    c = &w->clients[watch->client];
+    world_check(w, e->rc == ERR_CANCELLED || e->rc == ERR_UNREGISTERED || e->rc == ERR_DEVICE,
+                "the observation %016llx of %s ends with %s", (unsigned long long)e->token,
+                c->endpoint, err_name(e->rc));
+    watch->active = false;
+}
+
+void operator_event(struct world *w, const struct event *e)
+{
+    struct watch *watch;
+
+    if (e->type == EVENT_OBSERVATION_ENDED)
+        observation_ended(w, e);
+    if (e->type != EVENT_NOTIFICATION)
+        return;
+    watch = operator_watch(w, e->token);
+    if (watch)
+        watch->events++;
+}
+
+/* ---- the end of an operation ---- */
+
+/* What may become of an operation in a world where devices come, go and talk badly. */
+static bool is_expected(int rc)
+{
+    static const int expected[] = {ERR_OK,           ERR_DEVICE,    ERR_TIMEOUT,  ERR_RESET,
+                                   ERR_UNREGISTERED, ERR_BUSY,      ERR_FULL,     ERR_LIMIT,
+                                   ERR_UNSUPPORTED,  ERR_NOTFOUND,  ERR_STOPPING, ERR_DISKFULL,
+                                   ERR_STORE,        ERR_INCOMPLETE};
+
+    for (size_t i = 0; i < mem_count(expected); i++)
+        if (rc == expected[i])
+            return true;
+    return false;
+}
+
+static void check_read(struct world *w, const struct ticket *t, const struct op *op)
+{
+    const struct client *c = &w->clients[t->client];
+    const struct record *r = op->result.values ? batch_find(op->result.values, &op->path) : NULL;
+
+    if (op->path.depth != 3 || op->path.id[2] != 9 || w->cfg.reuse > 0)
+        return;
+    world_check(w, r && r->value.type == VALUE_INTEGER, "Read of %s has no value", c->endpoint);
+    world_check(w, r->value.u.integer > t->counter && r->value.u.integer <= c->counter,
+                "Read of %s gives %lld, which it never said meanwhile", c->endpoint,
+                (long long)r->value.u.integer);
+}
+
+static void check_status(struct world *w, const struct ticket *t, const struct op *op)
+{
+    const struct registration *r = op->result.registration;
+
+    world_check(w, r && view_eq_str(r->endpoint, w->clients[t->client].endpoint),
+                "the status is of another device");
+    world_check(w, disk_ever(&w->disk, r->id) != 0, "the status is of what was never durable");
+}
+
+static void check_success(struct world *w, struct ticket *t, const struct op *op)
+{
+    const struct client *c = &w->clients[t->client];
+
+    w->operator.good++;
+    switch (op->kind) {
+    case OP_READ:
+        check_read(w, t, op);
+        break;
+    case OP_STATUS:
+        check_status(w, t, op);
+        break;
+    case OP_EXECUTE:
+        world_check(w, t->executed == 1, "%s has executed %u times what is reported done",
+                    c->endpoint, t->executed);
+        break;
+    case OP_WRITE_REPLACE:
+        world_check(w, op->body || t->written > 0, "%s was never written what is reported done",
+                    c->endpoint);
+        break;
+    case OP_OBSERVE:
+        world_check(w, op->result.observation_count == 1, "an observation without a token");
+        t->token = op->result.observations[0].token;
+        world_check(w, disk_observation(&w->disk, t->token) || !op->result.observations[0].active,
+                    "the observation %016llx is reported and not durable",
+                    (unsigned long long)t->token);
+        watch_start(w, t, t->token);
+        break;
+    case OP_OBSERVE_CANCEL:
+        world_check(w, !disk_observation(&w->disk, op->token),
+                    "the observation %016llx is cancelled and durable",
+                    (unsigned long long)op->token);
+        break;
+    case OP_DEREGISTER:
+    case OP_DISCOVER:
+    case OP_WRITE_UPDATE:
+    case OP_WRITE_ATTRIBUTES:
+    case OP_CREATE:
+    case OP_DELETE:
+    case OP_OBSERVE_LIST:
+    case OP_KIND_COUNT:
+        break;
+    }
+}
+
+static void done(struct op *op)
+{
+    struct ticket *t = op->ctx;
+    struct world *w = t->w;
+    int rc = op->result.rc;
+
+    world_check(w, !t->done, "operation %llu ends twice", (unsigned long long)t->serial);
+    t->done = true;
+    t->rc = rc;
+    t->op = NULL;
+    w->operator.open--;
+    if (w->muted) {
+        t->lost = true;
+        w->operator.lost++;
+    } else {
+        world_say(w, "operation %llu (%s of %s) ends with %s", (unsigned long long)t->serial,
+                  op_kind_name(t->kind), op->endpoint, err_name(rc));
+        w->operator.by_rc[-rc]++;
+        world_check(w, is_expected(rc), "operation %llu (%s) ends with %s",
+                    (unsigned long long)t->serial, op_kind_name(t->kind), err_name(rc));
+        world_check(w, w->now <= t->deadline + LATE_MS || rc == ERR_STOPPING,
+                    "operation %llu (%s) ends %llu ms after its deadline",
+                    (unsigned long long)t->serial, op_kind_name(t->kind),
+                    (unsigned long long)(w->now - t->deadline));
+        if (rc == ERR_OK)
+            check_success(w, t, op);
+    }
+    op_free(op);
+}
+
+void operator_killed(struct world *w)
+{
+    world_check(w, w->operator.open == 0, "%zu operations outlived the server", w->operator.open);
+}
+
+void operator_fini(struct world *w)
+{
+    struct operator* o = & w->operator;
+
+    world_check(w, o->open == 0, "%zu operations never ended", o->open);
+    for (size_t i = 0; i < o->count; i++)
+        mem_free(o->tickets[i]);
+    mem_free(o->tickets);
+    mem_free(o->watches);
+}
+
+/* ---- asking ---- */
+
+static struct path path_of(const char *text)
+{
+    struct path p = {0};
+    int rc = path_parse(view_str(text), &p);
+
+    assert(rc == ERR_OK);
+    (void)rc;
+    return p;
+}
+
+static void fill_write(struct world *w, struct ticket *t, struct op *op)
+{
+    char text[24];
+    struct record r = {.path = path_of("/3/0/14"), .value.type = VALUE_STRING};
+
+    if (world_chance(w, 200)) {
+        uint8_t package[5000];
+
+        random_bytes(&w->random, package, sizeof(package));
+        op->path = path_of("/5/0/0");
+        op->body = blob_new(view_of(package, world_between(w, 1, sizeof(package))));
+        return;
+    }
+    snprintf(text, sizeof(text), "%llu", (unsigned long long)t->serial);
+    op->path = r.path;
+    r.value.u.bytes = view_str(text);
+    op->values = batch_new();
+    assert(op->values);
+    (void)batch_add(op->values, &r);
+}
+
+static void fill(struct world *w, struct ticket *t, struct op *op)
+{
+    static const char *const readable[] = {"/3/0/9", "/3/0/9", "/3/0/9",
+                                           "/3/0",   "/3/0/0", "/3303/0"};
+    char text[32];
+
+    switch (op->kind) {
+    case OP_READ:
+    case OP_OBSERVE:
+        op->path = path_of(readable[world_random(w, mem_count(readable))]);
+        break;
+    case OP_DISCOVER:
+        op->path = path_of("/3/0");
+        break;
+    case OP_WRITE_REPLACE:
+        fill_write(w, t, op);
+        break;
+    case OP_WRITE_ATTRIBUTES:
+        op->path = path_of("/3/0");
+        op->text = mem_text("pmin=5", 6);
+        break;
+    case OP_EXECUTE:
+        snprintf(text, sizeof(text), "0='%llu'", (unsigned long long)t->serial);
+        op->path = path_of("/3/0/4");
+        op->text = mem_text(text, strlen(text));
+        break;
+    case OP_CREATE:
+        op->path = path_of("/3303");
+        break;
+    case OP_DELETE:
+        op->path = path_of("/3303/1");
+        break;
+    case OP_OBSERVE_CANCEL:
+        op->token = t->token;
+        break;
+    case OP_STATUS:
+    case OP_OBSERVE_LIST:
+    case OP_DEREGISTER:
+    case OP_WRITE_UPDATE:
+    case OP_KIND_COUNT:
+        break;
+    }
+}
+
+/* One that is cancelled is not counted on any more. */
+static uint64_t token_to_cancel(struct world *w, unsigned client)
+{
+    for (size_t i = 0; i < w->operator.watch_count; i++) {
+        struct watch *watch = &w->operator.watches[i];
+
+        if (!watch->active || watch->client != client)
+            continue;
+        watch->active = false;
+        return watch->token;
+    }
+    return 0x1234;
+}
+
+struct ticket *operator_ask(struct world *w, unsigned client, enum op_kind kind)
+{
+    struct ticket *t = ticket_new(w, client, kind);
+    struct op *op = op_new(kind, view_str(w->clients[client].endpoint));
+    int rc;
+
+    assert(op);
+    t->op = op;
+    if (kind == OP_OBSERVE_CANCEL)
+        t->token = token_to_cancel(w, client);
+    op->done = done;
+    op->ctx = t;
+    fill(w, t, op);
+    t->deadline = op->deadline = w->now + world_between(w, 5 * SECOND, 2 * MINUTE);
+    world_say(w, "operation %llu (%s of %s)", (unsigned long long)t->serial, op_kind_name(kind),
+              op->endpoint);
+    rc = world_submit(w, op);
+    if (rc == ERR_OK)
+        return t;
+    world_check(w, rc == ERR_UNREGISTERED || rc == ERR_LOADING, "an operation is refused: %s",
+                err_name(rc));
+    t->done = true;
+    t->op = NULL;
+    t->rc = rc;
+    w->operator.open--;
+    op_free(op);
+    return NULL;
+}
+
+void operator_poke(struct world *w)
+{
+    static const enum op_kind kinds[] = {
+        OP_STATUS,      OP_READ,          OP_READ,          OP_READ,
+        OP_DISCOVER,    OP_WRITE_REPLACE, OP_WRITE_REPLACE, OP_WRITE_ATTRIBUTES,
+        OP_EXECUTE,     OP_EXECUTE,       OP_CREATE,        OP_DELETE,
+        OP_OBSERVE,     OP_OBSERVE,       OP_OBSERVE,       OP_OBSERVE_CANCEL,
+        OP_OBSERVE_LIST};
+
+    (void)operator_ask(w, world_random(w, w->cfg.clients),
+                       kinds[world_random(w, mem_count(kinds))]);
+}
