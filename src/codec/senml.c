@@ -280,6 +280,8 @@ int senml_plan(const struct content_env *env, const struct batch *values,
     for (size_t i = 0; i < n; i++) {
         const struct record *r = batch_at(values, i);
 
+        if (r->path.depth >= 2 && r->path.id[1] == MODEL_ID_NONE)
+            return ERR_FORMAT;
         common = common_depth(&first->path, &r->path, common);
         shallowest = r->path.depth < shallowest ? r->path.depth : shallowest;
         all_same = all_same && path_eq(&first->path, &r->path) && r->value.type != VALUE_NONE;

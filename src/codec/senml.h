@@ -77,7 +77,8 @@ struct senml_plan {
     int64_t base_time_ms;
     int64_t now_ms;
 };
-/* ERR_LIMIT when the prefix is too long. */
+/* ERR_LIMIT when the prefix is too long, ERR_FORMAT for an instance without identifier: SenML has
+ * no form for it. */
 int senml_plan(const struct content_env *env, const struct batch *values,
                struct senml_plan *ret_plan);
 

@@ -307,6 +307,25 @@ static void test_name_limits(void **state)
     buf_fini(&out);
 }
 
+/* A Create that leaves the identifier to the device is not for SenML. */
+static void test_unnamed_instance(void **state)
+{
+    struct record r = {.path = {.id = {66, MODEL_ID_NONE, 2}, .depth = 3},
+                       .value = {.type = VALUE_INTEGER, .u.integer = 1}};
+    struct path base = test_path("/66");
+    struct batch *b = batch_new();
+    struct buf out;
+
+    (void)state;
+    buf_init(&out, 256);
+    assert_int_equal(batch_add(b, &r), ERR_OK);
+    assert_int_equal(content_encode(FORMAT_SENML_JSON, &env, b, &base, &out), ERR_FORMAT);
+    assert_int_equal(content_encode(FORMAT_SENML_CBOR, &env, b, &base, &out), ERR_FORMAT);
+    assert_int_equal(out.n, 0);
+    buf_fini(&out);
+    batch_free(b);
+}
+
 static void test_many(void **state)
 {
     struct buf body;
@@ -353,7 +372,7 @@ int main(void)
         cmocka_unit_test(test_both_ways),      cmocka_unit_test(test_decoding),
         cmocka_unit_test(test_refused),        cmocka_unit_test(test_prefix),
         cmocka_unit_test(test_name_limits),    cmocka_unit_test(test_many),
-        cmocka_unit_test(test_large_integers),
+        cmocka_unit_test(test_large_integers), cmocka_unit_test(test_unnamed_instance),
     };
 
     return cmocka_run_group_tests_name("senml_json", tests, setup, teardown);
