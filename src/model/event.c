@@ -21,15 +21,13 @@ const char *event_type_name(enum event_type t)
 
 struct event *event_new(enum event_type type, struct view endpoint, int64_t time_ms)
 {
-    struct event *e = mem_new(sizeof *e);
+    struct event *e = mem_new(sizeof *e + endpoint.n + 1);
 
     if (e == NULL)
         return NULL;
-    e->endpoint = mem_text(endpoint.p, endpoint.n);
-    if (e->endpoint == NULL) {
-        mem_free(e);
-        return NULL;
-    }
+    e->endpoint = e->text;
+    if (endpoint.n > 0)
+        memcpy(e->text, endpoint.p, endpoint.n);
     atomic_init(&e->refs, 1);
     e->type = type;
     e->time_ms = time_ms;
@@ -46,7 +44,6 @@ void event_unref(struct event *e)
 {
     if (e == NULL || atomic_fetch_sub_explicit(&e->refs, 1, memory_order_acq_rel) > 1)
         return;
-    mem_free(e->endpoint);
     batch_free(e->values);
     mem_free(e->detail);
     mem_free(e);

@@ -467,7 +467,7 @@ struct event {
     _Atomic uint32_t refs;
     enum event_type type;
     int64_t time_ms;
-    char *endpoint; /* owned */
+    char *endpoint; /* in the same allocation */
     uint64_t registration_id;
     struct flow flow;
     uint64_t token;       /* of the observation, 0 when none */
@@ -476,7 +476,9 @@ struct event {
     char *detail;         /* owned, may be NULL: reason of a refusal, "limit" …, JSON-free text */
     int rc;               /* reason of a refusal or an end */
     uint32_t lifetime_s;
+    char text[]; /* of endpoint */
 };
+/* One allocation: every Update makes one. NULL without memory. */
 struct event *event_new(enum event_type type, struct view endpoint, int64_t time_ms);
 struct event *event_ref(struct event *e);
 void event_unref(struct event *e);

@@ -24,6 +24,22 @@ static void test_references(void **state)
     event_unref(NULL);
 }
 
+static void test_endpoint(void **state)
+{
+    char longest[ENDPOINT_MAX];
+    struct event *e = event_new(EVENT_UPDATED, VIEW_NONE, 1);
+
+    (void)state;
+    assert_string_equal(e->endpoint, "");
+    event_unref(e);
+    memset(longest, 'x', sizeof(longest));
+    e = event_new(EVENT_UPDATED, view_of(longest, sizeof(longest)), 1);
+    memset(longest, 'y', sizeof(longest)); /* the event has a copy */
+    assert_int_equal(strlen(e->endpoint), sizeof(longest));
+    assert_int_equal(strspn(e->endpoint, "x"), sizeof(longest));
+    event_unref(e);
+}
+
 static void test_names(void **state)
 {
     (void)state;
@@ -39,6 +55,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_references),
+        cmocka_unit_test(test_endpoint),
         cmocka_unit_test(test_names),
     };
 
