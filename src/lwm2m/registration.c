@@ -36,18 +36,38 @@ static int check_endpoint(struct domain *d, struct applicant *a)
     return params_check_endpoint(a->endpoint) < 0 ? ERR_ENDPOINT : ERR_OK;
 }
 
+static int note_target(void *ctx, const struct link *l)
+{
+    bool *found = ctx;
+
+    *found |= l->target.p != NULL;
+    return ERR_OK;
+}
+
+/* Of a list that names no object: links that say nothing of use leave the objects unknown (Core
+ * 6.2.1, 4.09); what has no link in it is no link-format. */
+static int why_empty(struct view text)
+{
+    bool found = false;
+    int rc = link_parse(text, note_target, &found);
+
+    if (rc < 0)
+        return rc;
+    return found || text.n == 0 ? ERR_PROFILE : ERR_MALFORMED;
+}
+
 static int check_list(struct domain *d, struct applicant *a)
 {
     int rc;
 
     if (a->req->body.n == 0)
-        return ERR_PROFILE; /* nothing says which objects there are (Core 6.2.1, 4.09) */
+        return why_empty(a->req->body);
     if (a->req->format != FORMAT_NONE && a->req->format != FORMAT_LINK)
         return ERR_FORMAT;
     rc = objlist_pool_parse(d, a->req->body, &a->list);
     if (rc < 0)
         return rc;
-    return a->list->count == 0 ? ERR_PROFILE : ERR_OK;
+    return a->list->count == 0 ? why_empty(a->req->body) : ERR_OK;
 }
 
 static int check_applicant(struct domain *d, struct applicant *a)
