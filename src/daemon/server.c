@@ -94,6 +94,7 @@ static void make_core_config(const struct server *s, struct core_config *out)
     out->domain.read_body_limit = c->read_body_limit;
     out->domain.profiles = s->profiles;
     out->domain.profile_count = PROFILE_COUNT;
+    out->nbiot_endpoints = c->nbiot_endpoints;
     out->key = s->key;
 }
 

@@ -10,7 +10,6 @@
 #define CHUNK 4096u
 /* A device is two lines, which the processor fetches as a pair. */
 #define CACHE_LINES 128
-#define PROFILE_NBIOT "nbiot"
 
 /* ---- pool ------------------------------------------------------------------------------------ */
 
@@ -280,12 +279,8 @@ void device_seen(struct domain *d, struct device *dev, uint64_t now)
 
 void device_choose_profile(struct domain *d, struct device *dev)
 {
-    dev->profile = 0;
-    if ((dev->binding & BINDING_N) == 0)
-        return;
-    for (size_t i = 0; i < d->cfg.profile_count && i <= UINT8_MAX; i++)
-        if (strcmp(d->cfg.profiles[i].name, PROFILE_NBIOT) == 0)
-            dev->profile = (uint8_t)i;
+    if (d->ops->profile != NULL)
+        dev->profile = d->ops->profile(d->ctx, device_endpoint(dev));
 }
 
 const struct profile *device_profile(const struct domain *d, const struct device *dev)

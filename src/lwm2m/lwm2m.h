@@ -31,7 +31,7 @@ struct domain_config {
     size_t op_limit;                /* operations of one device under way or waiting: 64 */
     size_t uplink_body_limit;       /* Register, Update, Send: 65 536 */
     size_t read_body_limit;         /* answers: 16 MiB */
-    const struct profile *profiles; /* [0] is the default; "nbiot" is for those that announce N */
+    const struct profile *profiles; /* [0] is the default; domain_ops.profile chooses */
     size_t profile_count;
     /* Which we are, of how many: slots are minted so that slot % shards == shard. */
     uint16_t shard, shards;
@@ -62,6 +62,9 @@ struct domain_ops {
      * the identity (borrowed). */
     int (*authorize)(void *ctx, const struct identity *id, struct view endpoint,
                      struct view *ret_endpoint);
+    /* Index into domain_config.profiles of the network this endpoint is on, asked at Register and
+     * load; past the end is the default. NULL: all are on the default one. */
+    uint8_t (*profile)(void *ctx, struct view endpoint);
     /* Takes t on success; ERR_FULL leaves it with the caller. Comes back through domain_txn_done.
      */
     int (*txn)(void *ctx, struct txn *t);

@@ -226,7 +226,6 @@ int move_load(struct domain *d, const struct registration *r, struct claim *clai
     dev->seen_s = seconds_of(r->seen_ms);
     dev->szx = 7;
     set_flags(dev, r);
-    device_choose_profile(d, dev);
     rc = set_rare(dev, r);
     if (rc == ERR_OK)
         rc = objlist_pool_parse(d, r->links, &dev->list);
@@ -235,6 +234,7 @@ int move_load(struct domain *d, const struct registration *r, struct claim *clai
         return rc;
     }
     dev->claim = claim;
+    device_choose_profile(d, dev);
     device_insert(d, dev);
     dev->deadline_s = shifted_deadline(d, dev, r, outage_ms, now);
     expiry_arm(d, dev, now);

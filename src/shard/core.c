@@ -11,6 +11,9 @@
     8 /* an operation that chases a moving device gives up after this many shards                  \
        */
 
+/* Indexes of domain_config.profiles. */
+enum { PROFILE_DEFAULT, PROFILE_NBIOT };
+
 struct core {
     struct core_config cfg;
     struct core_out out;
@@ -158,6 +161,29 @@ static int on_authorize(void *ctx, const struct identity *id, struct view endpoi
     return ERR_OK;
 }
 
+static struct view trimmed(struct view v)
+{
+    while (v.n > 0 && v.p[0] == ' ')
+        v = view_sub(v, 1, v.n);
+    while (v.n > 0 && v.p[v.n - 1] == ' ')
+        v.n--;
+    return v;
+}
+
+static uint8_t on_profile(void *ctx, struct view endpoint)
+{
+    const struct core *c = ctx;
+    struct view rest = view_str(c->cfg.nbiot_endpoints);
+    struct view beginning;
+
+    while (view_split(&rest, ',', &beginning)) {
+        beginning = trimmed(beginning);
+        if (beginning.n > 0 && view_eq(view_sub(endpoint, 0, beginning.n), beginning))
+            return PROFILE_NBIOT;
+    }
+    return PROFILE_DEFAULT;
+}
+
 static int on_txn(void *ctx, struct txn *t)
 {
     struct core *c = ctx;
@@ -207,6 +233,7 @@ static const struct domain_ops domain_ops = {
     .elsewhere = on_elsewhere,
     .identity = on_identity,
     .authorize = on_authorize,
+    .profile = on_profile,
     .txn = on_txn,
     .event = on_event,
     .op_elsewhere = on_op_elsewhere,

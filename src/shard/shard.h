@@ -95,6 +95,9 @@ struct core_config {
     uint64_t seed[2]; /* of the random numbers of this shard */
     struct hash_key key;
     struct counters *counters; /* the creator's; outlives the core */
+    /* Comma-separated beginnings of endpoint names: those devices get domain.profiles[1]. Borrowed
+     * for the life of the core; NULL or "": none. */
+    const char *nbiot_endpoints;
 };
 
 struct core;

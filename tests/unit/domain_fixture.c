@@ -116,6 +116,12 @@ static int on_authorize(void *ctx, const struct identity *id, struct view endpoi
     return ERR_OK;
 }
 
+static uint8_t on_profile(void *ctx, struct view endpoint)
+{
+    assert_true(endpoint.n > 0);
+    return ((struct fix *)ctx)->profile;
+}
+
 /* ---- store, events, operations --------------------------------------------------------------- */
 
 static struct txn *txn_at(struct mbox_node *node)
@@ -232,6 +238,7 @@ static const struct domain_ops ops = {
     .elsewhere = on_elsewhere,
     .identity = on_identity,
     .authorize = on_authorize,
+    .profile = on_profile,
     .txn = on_txn,
     .event = on_event,
     .op_elsewhere = on_op_elsewhere,

@@ -70,6 +70,7 @@ struct fix {
     /* who peers are */
     struct identity identity;
     int authorize_rc;
+    uint8_t profile; /* of every endpoint */
 
     size_t sent_count, code_seen;
     struct fix_sent sent[FIX_SENT];

@@ -272,6 +272,10 @@ static void test_refusals(void **state)
     /* payload */
     refused(f, "ep=dev1&lt=60&lwm2m=1.1", FORMAT_TEXT, fix_links, 0x8f);
     refused(f, "ep=dev1&lt=60&lwm2m=1.1", FORMAT_LINK, "</1/0", 0x80);
+    refused(f, "ep=dev1&lt=60&lwm2m=1.1", FORMAT_LINK, "3/0", 0x80);
+    refused(f, "ep=dev1&lt=60&lwm2m=1.1", FORMAT_LINK, "\xff", 0x80);
+    refused(f, "ep=dev1&lt=60&lwm2m=1.1", FORMAT_NONE, "3/0", 0x80);
+    refused(f, "ep=dev1&lt=60&lwm2m=1.1", FORMAT_LINK, "</0/0>,</21/0>", 0x89);
     refused(f, "ep=dev1&lt=60&lwm2m=1.1", FORMAT_NONE, "", 0x89);
     refused(f, "ep=dev1&lt=60&lwm2m=1.2&pid=6:1234abcd", FORMAT_NONE, "", 0x89);
     refused(f, "ep=dev1&lt=60&lwm2m=1.1", FORMAT_LINK, "</>;rt=\"oma.lwm2m\"", 0x89);
@@ -347,11 +351,19 @@ static void test_bindings(void **state)
     dev = accepted(f, "Q&lwm2m=1.1&lt=60&b=UN", fix_links);
     assert_int_equal(dev->binding, BINDING_U | BINDING_N);
     assert_int_equal(dev->flags & DEVICE_QUEUE, DEVICE_QUEUE);
-    /* Networks that take seconds get the parameters for them. */
-    assert_string_equal(device_profile(f->d, dev)->name, "nbiot");
     dev = accepted(f, "lwm2m=1.1&lt=60&b=", fix_links);
     assert_int_equal(dev->binding, BINDING_U);
-    assert_string_equal(device_profile(f->d, dev)->name, "ip");
+}
+
+static void test_profile(void **state)
+{
+    struct fix *f = *state;
+
+    assert_string_equal(device_profile(f->d, accepted(f, "lwm2m=1.1", fix_links))->name, "ip");
+    f->profile = 1;
+    assert_string_equal(device_profile(f->d, accepted(f, "lwm2m=1.1", fix_links))->name, "nbiot");
+    f->profile = 2; /* there is none */
+    assert_string_equal(device_profile(f->d, accepted(f, "lwm2m=1.1", fix_links))->name, "ip");
 }
 
 static void test_payload_quirks(void **state)
@@ -513,6 +525,7 @@ int main(void)
         ROW(test_versions),
         ROW(test_lifetimes),
         ROW(test_bindings),
+        ROW(test_profile),
         ROW(test_payload_quirks),
         ROW(test_endpoint_encodings),
         ROW(test_trailing_slash),

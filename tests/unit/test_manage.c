@@ -176,6 +176,25 @@ static void test_silence(void **state)
     assert_int_equal(f->d->run_count, 0);
 }
 
+/* A device on a network that takes seconds is given them. */
+static void test_slow_network(void **state)
+{
+    struct fix *f = *state;
+    size_t sent;
+
+    f->profile = 1;
+    fix_device(f, 1);
+    fix_do(f, OP_READ, 1, "/3/0/9");
+    sent = f->sent_count;
+    fix_advance(f, 9999);
+    assert_int_equal(f->sent_count, sent);
+    fix_advance(f, 5001); /* ACK_TIMEOUT times ACK_RANDOM_FACTOR at most */
+    assert_int_equal(f->sent_count, sent + 1);
+    fix_advance(f, 105000);
+    expect_done(f, 1, ERR_TIMEOUT);
+    assert_int_equal(f->done->result.retransmissions, 2);
+}
+
 /* ---- order ----------------------------------------------------------------------------------- */
 
 static void test_one_after_the_other(void **state)
@@ -589,6 +608,7 @@ int main(void)
         ROW(test_next_format_on_refusal),
         ROW(test_errors_of_the_device),
         ROW(test_silence),
+        ROW(test_slow_network),
         ROW(test_one_after_the_other),
         ROW(test_retry_keeps_its_turn),
         ROW(test_limit),
