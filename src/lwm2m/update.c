@@ -225,10 +225,8 @@ static void apply(struct domain *d, struct device *dev, struct change *c, uint64
         dev->lifetime_s = c->lifetime_s;
         dev->flags |= DEVICE_LIFETIME_GIVEN;
     }
-    if ((c->what & CHANGE_BINDING) != 0) {
+    if ((c->what & CHANGE_BINDING) != 0)
         dev->binding = c->binding;
-        device_choose_profile(d, dev);
-    }
     if ((c->what & CHANGE_QUEUE) != 0)
         dev->flags ^= DEVICE_QUEUE;
     if ((c->what & CHANGE_SMS) != 0)
@@ -245,15 +243,6 @@ static void apply(struct domain *d, struct device *dev, struct change *c, uint64
     dev->updated_s = (uint32_t)(domain_unix_ms(d, now) / 1000);
     dev->seen_s = dev->updated_s;
     expiry_restart(d, dev, now);
-}
-
-static void tell(struct domain *d, struct device *dev, const struct change *c, bool moved,
-                 uint64_t now)
-{
-    if (moved)
-        domain_tell(d, EVENT_MOVED, dev, now);
-    if ((c->what & ~(unsigned)CHANGE_FLOW) != 0)
-        domain_tell(d, EVENT_UPDATED, dev, now);
 }
 
 /* On success the job has what the change held. */
@@ -296,6 +285,7 @@ static void renewed(struct domain *d, struct device *dev, struct request *req, u
     renew(d, dev, now);
     counter_add(d->counters, COUNTER_updates, 1);
     domain_answer(d, req, PDU_CHANGED, now);
+    domain_tell(d, EVENT_UPDATED, dev, now);
 }
 
 static void change(struct domain *d, struct device *dev, struct request *req, uint64_t now)
@@ -344,7 +334,9 @@ void update_apply_now(struct domain *d, struct device *dev, struct job *job, uin
     bool moved = update_moves(job) && !addr_eq(&job->change->flow.peer, &dev->peer);
 
     apply(d, dev, job->change, now);
-    tell(d, dev, job->change, moved, now);
+    if (moved)
+        domain_tell(d, EVENT_MOVED, dev, now);
+    domain_tell(d, EVENT_UPDATED, dev, now);
 }
 
 void update_done(struct domain *d, struct job *job, int rc, uint64_t now)

@@ -37,7 +37,11 @@ static void test_renews_without_a_transaction(void **state)
     update(f, 1, id, "", "");
     assert_int_equal(fix_code(f), PDU_CHANGED);
     assert_int_equal(f->txn_count, txns);
-    assert_int_equal(f->event_count, events);
+    assert_int_equal(f->event_count, events + 1);
+    assert_int_equal(fix_event(f, 0)->type, EVENT_UPDATED);
+    assert_int_equal(fix_event(f, 0)->time_ms, FIX_WALL + 100000);
+    assert_int_equal(fix_event(f, 0)->registration_id, id);
+    assert_int_equal(fix_event(f, 0)->lifetime_s, 300);
     assert_int_equal(dev->deadline_s, f->now / 1000 + 300 + 93);
     assert_int_equal(dev->timer.due, due); /* armed again when it fires */
     assert_int_equal(dev->updated_s, FIX_WALL / 1000 + 100);
@@ -70,7 +74,7 @@ static void test_unchanged_is_a_renewal(void **state)
     assert_int_equal(fix_code(f), PDU_CHANGED);
     assert_int_equal(f->txn_count, txns);
     assert_int_equal(fix_find(f, 1)->list->format_count, 2);
-    assert_int_equal(fix_events(f, EVENT_UPDATED), 0);
+    assert_int_equal(fix_events(f, EVENT_UPDATED), 1); /* an Update all the same */
 }
 
 static void test_change_waits_for_the_store(void **state)
@@ -169,8 +173,8 @@ static void test_moves_with_the_address(void **state)
     assert_int_equal(fix_sent(f, 0)->pdu.code, PDU_CHANGED);
     assert_true(addr_eq(&fix_sent(f, 0)->flow.peer, &moved.peer));
     assert_true(addr_eq(&fix_find(f, 1)->peer, &moved.peer));
-    assert_int_equal(fix_event(f, 0)->type, EVENT_MOVED);
-    assert_int_equal(fix_events(f, EVENT_UPDATED), 0);
+    assert_int_equal(fix_event(f, 1)->type, EVENT_MOVED);
+    assert_int_equal(fix_event(f, 0)->type, EVENT_UPDATED);
     assert_ptr_equal(chain_by_addr(f->d, &moved.peer), fix_find(f, 1));
     moved = fix_flow(1);
     assert_null(chain_by_addr(f->d, &moved.peer));
@@ -185,7 +189,7 @@ static void test_secured_moves_with_its_identity(void **state)
     id = fix_device(f, 1);
     update(f, 2, id, "", "");
     assert_int_equal(fix_code(f), PDU_CHANGED);
-    assert_int_equal(fix_event(f, 0)->type, EVENT_MOVED);
+    assert_int_equal(fix_event(f, 1)->type, EVENT_MOVED);
     /* Knowing the location is not enough. */
     f->identity.name = TEXT("dev2");
     update(f, 2, id, "", "");
