@@ -46,20 +46,35 @@ void objlist_pool_unref(struct domain *d, struct objlist *list)
     mem_free(list);
 }
 
+/* The first entry that does not come before p; NULL past the last. */
+static const struct objlist_entry *lower_bound(const struct objlist *list, const struct path *p)
+{
+    size_t from = 0, to = list->count;
+
+    while (from < to) {
+        size_t middle = from + (to - from) / 2;
+
+        if (path_cmp(&list->entries[middle].path, p) < 0)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    return from < list->count ? &list->entries[from] : NULL;
+}
+
 const struct objlist_entry *objlist_pool_find(const struct objlist *list, uint16_t object)
 {
-    for (size_t i = 0; i < list->count && list->entries[i].path.id[0] <= object; i++)
-        if (list->entries[i].path.id[0] == object)
-            return &list->entries[i];
-    return NULL;
+    const struct path p = {.id = {object}, .depth = 1};
+    const struct objlist_entry *e = lower_bound(list, &p);
+
+    return e != NULL && e->path.id[0] == object ? e : NULL;
 }
 
 bool objlist_pool_has(const struct objlist *list, const struct path *p)
 {
-    for (size_t i = 0; i < list->count; i++)
-        if (path_eq(&list->entries[i].path, p))
-            return true;
-    return false;
+    const struct objlist_entry *e = lower_bound(list, p);
+
+    return e != NULL && path_eq(&e->path, p);
 }
 
 /* ---- writing lists --------------------------------------------------------------------------- */

@@ -16,10 +16,22 @@ static int check_format(int32_t format)
     return ERR_FORMAT;
 }
 
+/* Instances must have been registered, so that an object announced without any has none to speak
+ * of. */
+static bool is_announced(const struct objlist *list, const struct path *p)
+{
+    struct path instance = *p;
+
+    if (p->depth < 2)
+        return objlist_pool_find(list, p->id[0]) != NULL;
+    instance.depth = 2;
+    return objlist_pool_has(list, &instance);
+}
+
 static int check_objects(const struct device *dev, const struct batch *values)
 {
     for (size_t i = 0; i < batch_size(values); i++)
-        if (objlist_pool_find(dev->list, batch_at(values, i)->path.id[0]) == NULL)
+        if (!is_announced(dev->list, &batch_at(values, i)->path))
             return ERR_UNREGISTERED;
     return batch_size(values) > 0 ? ERR_OK : ERR_INVALID;
 }

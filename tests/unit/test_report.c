@@ -493,6 +493,26 @@ static void test_send_refusals(void **state)
     assert_int_equal(fix_count(f, COUNTER_sends_refused), 9);
 }
 
+/* The instance of each record must have been registered. */
+static void test_send_instances(void **state)
+{
+    struct fix *f = *state;
+    size_t events;
+
+    fix_register(f, 1, "ep=dev1&lt=300&lwm2m=1.1", "</1/0>,</3/0>,</5>,</3303/0>,</3303/7>");
+    events = f->event_count;
+    sends(f, 1, FORMAT_SENML_JSON, TEXT("[{\"n\":\"/3303/1/5700\",\"v\":1}]"), 0x84);
+    sends(f, 1, FORMAT_SENML_JSON, TEXT("[{\"n\":\"/5/0/3\",\"v\":1}]"), 0x84);
+    /* One is enough to refuse them all. */
+    sends(f, 1, FORMAT_SENML_JSON,
+          TEXT("[{\"n\":\"/3303/0/5700\",\"v\":1},{\"n\":\"/3303/1/5700\",\"v\":1}]"), 0x84);
+    assert_int_equal(f->event_count, events);
+    sends(f, 1, FORMAT_SENML_JSON,
+          TEXT("[{\"n\":\"/3303/7/5700\",\"v\":1},{\"n\":\"/3303/0/5700\",\"v\":1}]"), PDU_CHANGED);
+    /* A resource that no model knows is no reason. */
+    sends(f, 1, FORMAT_SENML_JSON, TEXT("[{\"n\":\"/3303/0/9999\",\"v\":1}]"), PDU_CHANGED);
+}
+
 /* Several endpoints behind one address: the last to talk is meant. */
 static void test_send_shared_address(void **state)
 {
@@ -534,6 +554,7 @@ int main(void)
         ROW(test_load),
         ROW(test_send),
         ROW(test_send_refusals),
+        ROW(test_send_instances),
         ROW(test_send_shared_address),
     };
 
