@@ -57,7 +57,7 @@ bool block_current(const struct exchange *x, struct view *ret_bytes)
     const struct upload *up = &x->up;
     size_t n = block_length(up);
 
-    if (!up->blob) {
+    if (!up->blob || n == 0) {
         *ret_bytes = view_sub(up->body, (size_t)up->offset, n);
         return true;
     }

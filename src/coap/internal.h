@@ -63,9 +63,11 @@ struct peer {
     } entries;
 };
 
-/* Exists while an exchange, a pending request or a separate response needs the peer. */
+/* Exists while an exchange, a pending request, a separate response or a transfer needs the peer. */
 struct busy {
     size_t refs;
+    size_t owed;           /* pending requests and separate responses, at most queue_per_peer */
+    size_t transfer_count; /* in `transfers` */
     size_t slots;          /* exchanges that count against NSTART */
     size_t waiting;        /* in `queue` */
     bool held_back;        /* nothing leaves the queue now */
@@ -73,6 +75,7 @@ struct busy {
     struct list flight;    /* unacknowledged requests, by line */
     struct list queue;     /* behind NSTART, by line */
     struct list separates; /* unacknowledged responses */
+    struct list transfers; /* bodies being received, the longest untouched first */
 };
 
 /* NULL when unknown. */

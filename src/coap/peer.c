@@ -120,6 +120,7 @@ int peer_hold(struct peer *p)
         list_init(&b->flight);
         list_init(&b->queue);
         list_init(&b->separates);
+        list_init(&b->transfers);
         list_del(&p->idle);
         p->busy = b;
     }
@@ -134,7 +135,7 @@ void peer_release(struct engine *e, struct peer *p, uint64_t now)
     assert(b && b->refs > 0);
     if (--b->refs > 0)
         return;
-    assert(list_empty(&b->exchanges) && list_empty(&b->separates));
+    assert(list_empty(&b->exchanges) && b->owed == 0 && b->transfer_count == 0);
     mem_free(b);
     p->busy = NULL;
     touch(e, p, now);

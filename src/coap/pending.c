@@ -21,6 +21,7 @@ static void free_one(struct engine *e, struct pending *p)
     engine_timer_stop(e, &p->timer);
     list_del(&p->all);
     e->pending_count--;
+    p->origin.peer->busy->owed--;
     mem_free(p);
 }
 
@@ -49,9 +50,11 @@ static struct pending *make(struct engine *e, const struct request *req, const s
 {
     bool has_body = s->origin->has_block1;
     size_t body_n = has_body ? req->body.n : 0;
+    const struct busy *busy = s->origin->peer->busy;
     struct pending *p;
 
-    if (e->pending_count + e->separate_count >= e->cfg.exchange_limit)
+    if (e->pending_count + e->separate_count >= e->cfg.exchange_limit ||
+        (busy && busy->owed >= e->cfg.queue_per_peer))
         return NULL;
     p = mem_new(sizeof(*p) + s->datagram.n + body_n);
     if (!p)
@@ -98,6 +101,7 @@ struct pending *pending_defer(struct engine *e, struct request *req, uint64_t no
     }
     list_push(&e->pendings, &p->all);
     e->pending_count++;
+    p->origin.peer->busy->owed++;
     if (p->origin.type == PDU_CON)
         engine_timer_start(e, &p->timer, now + e->cfg.ack_delay_ms);
     return p;

@@ -24,6 +24,7 @@ static void free_one(struct engine *e, struct separate *s)
     list_del(&s->line);
     list_del(&s->all);
     e->separate_count--;
+    s->peer->busy->owed--;
     mem_free(s);
 }
 
@@ -74,6 +75,7 @@ int separate_start(struct engine *e, struct peer *p, const struct flow *flow, ui
     list_push(&e->separates, &s->all);
     list_push(&p->busy->separates, &s->line);
     e->separate_count++;
+    p->busy->owed++;
     engine_timer_start(e, &s->timer, now + s->wait_ms);
     return ERR_OK;
 }

@@ -6,18 +6,22 @@
 #include "coap/internal.h"
 
 struct transfer {
-    struct list age; /* in engine.transfer_age */
+    struct list age;     /* in engine.transfer_age */
+    struct list of_peer; /* in busy.transfers */
     struct engine_timer timer;
-    struct addr addr;
+    struct peer *peer; /* held */
     uint64_t key;
     uint64_t touched; /* monotonic ms */
     struct buf body;
     size_t counted; /* bytes of it in engine.transfer_bytes */
 };
 
+/* Of one peer at once; a device has few resources to send to. */
+#define PER_PEER 4
+
 /* For looking one up. */
 struct wanted {
-    const struct addr *addr;
+    const struct peer *peer;
     uint64_t key;
 };
 
@@ -26,7 +30,7 @@ static bool transfer_eq(const void *item, const void *key)
     const struct transfer *t = item;
     const struct wanted *w = key;
 
-    return t->key == w->key && addr_eq(&t->addr, w->addr);
+    return t->key == w->key && t->peer == w->peer;
 }
 
 static bool is_part_of_key(uint32_t number)
@@ -55,16 +59,28 @@ static void uncount(struct engine *e, struct transfer *t)
     t->counted = 0;
 }
 
+/* Nobody finds it any more. */
+static void unlist(struct engine *e, struct transfer *t)
+{
+    engine_timer_stop(e, &t->timer);
+    if (table_del(e->transfers, t->key, t))
+        t->peer->busy->transfer_count--;
+    list_del(&t->age);
+    list_del(&t->of_peer);
+}
+
 void transfer_free(struct engine *e, struct transfer *t)
 {
+    struct peer *p;
+
     if (!t)
         return;
-    engine_timer_stop(e, &t->timer);
-    list_del(&t->age);
-    (void)table_del(e->transfers, t->key, t); /* a whole one is out of the table already */
+    p = t->peer;
+    unlist(e, t);
     uncount(e, t);
     buf_fini(&t->body);
     mem_free(t);
+    peer_release(e, p, e->now);
 }
 
 void transfer_free_all(struct engine *e)
@@ -111,10 +127,14 @@ static bool evict(struct engine *e, const struct transfer *but, uint64_t now)
     return false;
 }
 
-static struct transfer *make(struct engine *e, const struct flow *flow, uint64_t key, uint64_t now)
+static struct transfer *make(struct engine *e, struct peer *p, uint64_t key, uint64_t now)
 {
     struct transfer *t;
 
+    if (p->busy && p->busy->transfer_count >= PER_PEER) {
+        engine_count(e, COUNTER_block_limit);
+        fail(e, list_item(p->busy->transfers.next, struct transfer, of_peer));
+    }
     if (table_size(e->transfers) >= e->cfg.transfer_limit && !evict(e, NULL, now)) {
         engine_count(e, COUNTER_block_limit);
         return NULL;
@@ -122,16 +142,21 @@ static struct transfer *make(struct engine *e, const struct flow *flow, uint64_t
     t = mem_new(sizeof(*t));
     if (!t)
         return NULL;
-    t->addr = flow->peer;
+    t->peer = p;
     t->key = key;
     t->timer.fire = expire;
     buf_init(&t->body, e->cfg.transfer_bytes);
-    if (table_put(e->transfers, key, t) < 0) {
-        buf_fini(&t->body);
+    if (peer_hold(p) < 0) {
         mem_free(t);
         return NULL;
     }
+    if (table_put(e->transfers, key, t) < 0) {
+        transfer_free(e, t);
+        return NULL;
+    }
+    p->busy->transfer_count++;
     list_push(&e->transfer_age, &t->age);
+    list_push(&p->busy->transfers, &t->of_peer);
     engine_count(e, COUNTER_block_transfers_started);
     return t;
 }
@@ -189,6 +214,8 @@ static void touch(struct engine *e, struct transfer *t, uint64_t now)
     t->touched = now;
     list_del(&t->age);
     list_push(&e->transfer_age, &t->age);
+    list_del(&t->of_peer);
+    list_push(&t->peer->busy->transfers, &t->of_peer);
     engine_timer_start(e, &t->timer, now + profile_exchange_lifetime(e->cfg.profile));
 }
 
@@ -205,7 +232,7 @@ static struct transfer *begin(struct engine *e, struct request *req, struct serv
     if (t)
         restart(e, t);
     else
-        t = make(e, &s->origin->flow, key, now);
+        t = make(e, s->origin->peer, key, now);
     if (t)
         t->body.max = limit;
     else
@@ -249,7 +276,7 @@ bool transfer_take(struct engine *e, struct request *req, struct serving *s, con
 {
     struct origin *o = s->origin;
     uint64_t key = key_of(e, &o->flow, pdu);
-    struct wanted wanted = {&o->flow.peer, key};
+    struct wanted wanted = {o->peer, key};
     struct transfer *t = table_get(e->transfers, key, transfer_eq, &wanted);
     size_t size = PDU_BLOCK_SIZE(o->block1.szx);
     bool more = o->block1.more;
@@ -280,9 +307,7 @@ bool transfer_take(struct engine *e, struct request *req, struct serving *s, con
         reply_code(e, o, PDU_CONTINUE, REPLY_NO_SIZE, now);
         return false;
     }
-    (void)table_del(e->transfers, t->key, t);
-    list_del(&t->age);
-    engine_timer_stop(e, &t->timer);
+    unlist(e, t);
     req->body = buf_view(&t->body);
     *ret_transfer = t;
     return true;

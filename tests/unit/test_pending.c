@@ -253,6 +253,35 @@ static void test_limit(void **state)
     rig_free(r); /* frees the three that wait */
 }
 
+/* One peer that does not acknowledge does not collect responses without end. */
+static void test_limit_of_one_peer(void **state)
+{
+    struct rig *r = rig_new_closed();
+
+    (void)state;
+    r->cfg.queue_per_peer = 3;
+    r->mode = RIG_DEFER;
+    rig_open(r);
+    for (uint16_t mid = 0; mid < 3; mid++) {
+        begin(r, PDU_CON, mid);
+        rig_input(r);
+        rig_advance(r, 1000);
+        engine_respond(r->e, r->pending, &r->response, r->now);
+    }
+    begin(r, PDU_CON, 3);
+    rig_input(r);
+    assert_null(r->pending);
+    assert_int_equal(rig_count(r, COUNTER_coap_dropped), 1);
+    rig_empty(r, PDU_ACK, rig_sent(r, 0).mid);
+    rig_again(r);
+    begin(r, PDU_CON, 3);
+    rig_input(r);
+    assert_non_null(r->pending);
+    engine_drop(r->e, r->pending);
+    rig_settle(r);
+    rig_free(r);
+}
+
 /* Requests at work are never pushed out of the ring: then a duplicate would run twice. */
 static void test_ring_full_of_pending(void **state)
 {
@@ -340,6 +369,7 @@ int main(void)
         cmocka_unit_test(test_replay_ignored),
         cmocka_unit_test(test_drop_is_silence),
         cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_limit_of_one_peer),
         cmocka_unit_test(test_ring_full_of_pending),
         cmocka_unit_test(test_patience),
         cmocka_unit_test(test_reassembled),

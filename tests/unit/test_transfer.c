@@ -303,6 +303,25 @@ static void test_limit(void **state)
     rig_free(r);
 }
 
+/* One peer does not take the room of all. */
+static void test_limit_of_one_peer(void **state)
+{
+    static const char *const paths[] = {"a", "b", "c", "d", "e"};
+    struct rig *r = rig_new();
+
+    (void)state;
+    for (size_t i = 0; i < 4; i++)
+        put(r, 0, true, 5, .path = paths[i]);
+    put(r, 1, true, 5, .path = "a");
+    put(r, 0, true, 5, .path = "e"); /* for "b" */
+    assert_int_equal(transfers(r), 4);
+    assert_int_equal(rig_count(r, COUNTER_block_limit), 1);
+    assert_int_equal(put(r, 2, false, 5, .path = "a").code, PDU_CHANGED);
+    assert_int_equal(put(r, 1, false, 5, .path = "b").code, 0x88);
+    rig_settle(r);
+    rig_free(r);
+}
+
 static void test_bytes_limit(void **state)
 {
     struct rig *r = rig_new_closed();
@@ -373,6 +392,7 @@ int main(void)
         cmocka_unit_test(test_request_tag),
         cmocka_unit_test(test_abandoned),
         cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_limit_of_one_peer),
         cmocka_unit_test(test_bytes_limit),
         cmocka_unit_test(test_non),
     };
