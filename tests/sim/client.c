@@ -495,6 +495,7 @@ void client_start(struct client *c, uint64_t ms)
 static void forget_all(struct client *c)
 {
     operator_forget(c->w, c->index);
+    c->boots++;
     c->registered = false;
     c->register_at = c->update_at = NEVER;
     c->ask.active = false;

@@ -75,7 +75,7 @@ struct client_heard {
 
 struct client {
     struct world *w;
-    unsigned index;
+    unsigned index, boots;
     char endpoint[24];
     struct client_style style;
     bool on;         /* powered */

@@ -23,6 +23,7 @@ struct ticket {
     int rc;
     uint64_t token;
     unsigned executed, written; /* by the device */
+    unsigned boot;              /* … in this life of it */
 };
 
 /* An observation that an operator was told of. */
