@@ -20,7 +20,6 @@ struct load {
     enum message_kind kind;
     struct swarm swarm;
     struct client *client;
-    struct random random;
     uint64_t active;
     uint64_t stride;
     uint64_t target; /* requests in all; UINT64_MAX: until the time is over */
@@ -94,6 +93,13 @@ static bool usable(const struct load *l, uint32_t device)
     return dev->slot == SWARM_NO_SLOT && (l->kind == MESSAGE_REGISTER || dev->id_len > 0);
 }
 
+/* Without repetition until all had their turn, whatever the order: a Register of a device that is
+ * registered is another thing than a new one. The multiplier is a prime larger than any swarm. */
+static uint64_t shuffled(uint64_t n, uint64_t of)
+{
+    return n % of * 2654435761u % of;
+}
+
 /* A device that may send now. One that may not (still waiting, not registered) is passed over, but
  * not for ever. */
 static bool pick(struct load *l, uint32_t *ret_device)
@@ -101,8 +107,11 @@ static bool pick(struct load *l, uint32_t *ret_device)
     uint64_t tries = l->active < 4096 ? l->active : 4096;
 
     for (; tries > 0; tries--) {
-        uint64_t n = l->o->random_order ? random_below(&l->random, l->active) : l->cursor++;
-        uint32_t device = (uint32_t)(n % l->active * l->stride);
+        uint64_t n = l->cursor++;
+        uint32_t device;
+
+        n = l->o->random_order ? shuffled(n, l->active) : n % l->active;
+        device = (uint32_t)(n * l->stride);
 
         if (usable(l, device)) {
             *ret_device = device;
@@ -192,7 +201,6 @@ int load_run(const struct options *o)
 
     if (rc < 0)
         return rc;
-    random_init(&l.random, o->seed, o->mode);
     rc = swarm_open(o, &l.swarm);
     if (rc < 0)
         goto out;

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -136,19 +137,20 @@ class Server(Daemon):
         return Path(self.config["data_dir"]) / "lwm2m.db"
 
 
-def profile(task, seconds, top=15):
-    """The symbols a thread spends its time in, while something else keeps it busy; [] without perf."""
+def profile(process, seconds, top=15):
+    """Where a busy process spends its time, by thread name and symbol; [] without perf."""
     with tempfile.TemporaryDirectory(prefix="lwm2m-perf-") as folder:
         data = str(Path(folder, "perf.data"))
         try:
-            subprocess.run(["perf", "record", "-q", "-F", "997", "-t", str(task), "-o", data, "--", "sleep",
+            subprocess.run(["perf", "record", "-q", "-F", "997", "-p", str(process), "-o", data, "--", "sleep",
                             str(seconds)], capture_output=True, check=True, timeout=seconds + 60)
-            text = subprocess.run(["perf", "report", "--stdio", "-q", "--no-children", "--sort", "symbol",
-                                   "--percent-limit", "0.2", "-i", data], capture_output=True, check=True,
-                                  text=True, timeout=120).stdout
+            text = subprocess.run(["perf", "report", "--stdio", "-q", "--no-children", "--sort", "comm,symbol",
+                                   "-w", "16,60", "-i", data], capture_output=True, check=True, text=True,
+                                  timeout=120).stdout
         except (OSError, subprocess.SubprocessError):
             return []
-    return [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")][:top]
+    lines = (re.sub(r"(\s+-)+\s*$", "", line).strip() for line in text.splitlines())
+    return [line for line in lines if line and not line.startswith("#")][:top]
 
 
 def steps(*databases):
