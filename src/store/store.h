@@ -14,7 +14,7 @@
 enum store_sync { STORE_SYNC_NORMAL, STORE_SYNC_FULL };
 
 struct store_config {
-    const char *path;     /* database file; its -wal and -shm live beside it */
+    const char *path;     /* database file; its -wal, -shm and -lock live beside it */
     enum store_sync sync; /* PRAGMA synchronous */
     size_t queue_limit;   /* waiting transactions, default 16 384 */
     size_t batch_limit;   /* transactions per commit at most, default 1 024 */

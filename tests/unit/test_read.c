@@ -417,6 +417,35 @@ static void long_link_texts_are_shared(void **state)
     free(text);
 }
 
+/* ---- what others may have written ------------------------------------------------------- */
+
+static void rows_that_make_no_sense_are_an_error(void **state)
+{
+    static const char *const damages[] = {
+        "UPDATE registration SET peer = x'0102030405'",
+        "UPDATE registration SET peer = x'c00002011633', local = x''",
+        "UPDATE registration SET local = x'c00002011633', transport = 200",
+        "UPDATE registration SET transport = 0, identity_type = 77",
+        "UPDATE registration SET identity_type = 0, objlist = 99",
+    };
+    struct fixture *f = *state;
+    char name[32];
+    struct registration r = device(1, name);
+    struct rows rows = {0};
+
+    put_devices(f->store, 1, 1);
+    for (size_t i = 0; i < mem_count(damages); i++) {
+        sqlite3 *db;
+
+        assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
+        assert_int_equal(sqlite3_exec(db, damages[i], NULL, NULL, NULL), SQLITE_OK);
+        sqlite3_close(db);
+        assert_int_equal(read_registrations(f->reader, 0, 10, rows_add, &rows), ERR_STORE);
+        assert_int_equal(read_device(f->reader, r.endpoint, rows_add, &rows), ERR_STORE);
+    }
+    assert_int_equal(rows.count, 0);
+}
+
 /* ---- backup ----------------------------------------------------------------------------- */
 
 struct storm {
@@ -512,6 +541,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(link_texts_are_shared_and_go, fixture_setup,
                                         fixture_teardown),
         cmocka_unit_test_setup_teardown(long_link_texts_are_shared, fixture_setup,
+                                        fixture_teardown),
+        cmocka_unit_test_setup_teardown(rows_that_make_no_sense_are_an_error, fixture_setup,
                                         fixture_teardown),
         cmocka_unit_test_setup_teardown(backup_is_one_moment, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(a_failed_backup_leaves_nothing, fixture_setup,
