@@ -335,6 +335,8 @@ static void test_upload_separate_gives_way(void **state)
     other.token = 99;
     (void)rig_request(r, &out);
     (void)rig_request(r, &other);
+    other.token = 100;
+    (void)rig_request(r, &other);
     rig_expect_sent(r, 1);
     rig_empty(r, PDU_ACK, rig_sent(r, 0).mid);
     p = rig_sent(r, 0); /* the other one, since the first waits for the device */
@@ -346,9 +348,13 @@ static void test_upload_separate_gives_way(void **state)
     rig_begin(r, PDU_ACK, PDU_CONTENT, p.mid, 99);
     rig_input(r);
     expect_answer(r, 1, ERR_OK, PDU_CONTENT);
-    expect_block1(r, 1, false, 5, 88);
+    expect_block1(r, 1, false, 5, 88); /* before those that have not begun */
     answer_block1(r, PDU_CHANGED, 1, false, 5);
     expect_answer(r, 2, ERR_OK, PDU_CHANGED);
+    rig_expect_sent(r, 1);
+    rig_answer_begin(r, PDU_ACK, PDU_CONTENT, 0);
+    rig_input(r);
+    expect_answer(r, 3, ERR_OK, PDU_CONTENT);
     done(r);
 }
 
@@ -573,6 +579,46 @@ static void test_blob_memory_limit(void **state)
     done(r);
 }
 
+static void test_upload_size_learned_at_the_end(void **state)
+{
+    struct rig *r = rig_new();
+    struct outgoing out = sending(r, 600);
+
+    (void)state;
+    (void)rig_request(r, &out);
+    answer_block1(r, PDU_CONTINUE, 0, true, 5);
+    answer_block1(r, PDU_CHANGED, 1, false, 3);
+    expect_answer(r, 1, ERR_OK, PDU_CHANGED);
+    assert_int_equal(r->answer[0].szx, 3);
+    done(r);
+}
+
+/* While the blob is read nothing is expected, whatever the device says. */
+static void test_response_while_reading(void **state)
+{
+    struct rig *r = rig_new();
+    struct outgoing out = sending(r, 0);
+    struct blob blob = file_of(20000);
+
+    (void)state;
+    r->blob_bytes = body;
+    out.blob = &blob;
+    (void)rig_request(r, &out);
+    rig_begin(r, PDU_CON, PDU_CHANGED, 7, RIG_TOKEN);
+    rig_input(r);
+    assert_int_equal(r->answers, 0);
+    rig_expect_sent(r, 1);
+    assert_int_equal(rig_sent(r, 0).type, PDU_ACK);
+    blob_done(r, ERR_OK);
+    acknowledge_blocks(r, 0, 32);
+    blob_done(r, ERR_OK);
+    acknowledge_blocks(r, 32, 40);
+    expect_answer(r, 1, ERR_OK, PDU_CHANGED);
+    engine_blob_bytes(r->e, 999, ERR_OK, VIEW_NONE, r->now); /* no such jobs */
+    engine_spool_done(r->e, 999, ERR_OK, r->now);
+    done(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -601,6 +647,8 @@ int main(void)
         cmocka_unit_test(test_blob_cancelled_while_reading),
         cmocka_unit_test(test_blob_without_reader),
         cmocka_unit_test(test_blob_memory_limit),
+        cmocka_unit_test(test_upload_size_learned_at_the_end),
+        cmocka_unit_test(test_response_while_reading),
     };
 
     return cmocka_run_group_tests(tests, setup, NULL);

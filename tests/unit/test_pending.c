@@ -355,6 +355,17 @@ static void test_reassembled(void **state)
     rig_free(r);
 }
 
+static void test_free_with_a_separate_response(void **state)
+{
+    struct rig *r = deferring(PDU_CON);
+
+    (void)state;
+    rig_advance(r, 1000);
+    engine_respond(r->e, r->pending, &r->response, r->now);
+    rig_expect_sent(r, 2);
+    rig_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -373,6 +384,7 @@ int main(void)
         cmocka_unit_test(test_ring_full_of_pending),
         cmocka_unit_test(test_patience),
         cmocka_unit_test(test_reassembled),
+        cmocka_unit_test(test_free_with_a_separate_response),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

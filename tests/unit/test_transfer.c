@@ -375,6 +375,16 @@ static void test_non(void **state)
     expect_whole(r, 32);
 }
 
+static void test_free_midway(void **state)
+{
+    struct rig *r = rig_new();
+
+    (void)state;
+    put(r, 0, true, 5);
+    assert_int_equal(transfers(r), 1);
+    rig_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -395,6 +405,7 @@ int main(void)
         cmocka_unit_test(test_limit_of_one_peer),
         cmocka_unit_test(test_bytes_limit),
         cmocka_unit_test(test_non),
+        cmocka_unit_test(test_free_midway),
     };
 
     return cmocka_run_group_tests(tests, setup, NULL);
