@@ -323,13 +323,17 @@ static void move_wanted(struct core *c, const struct move *m)
 static void move_given(struct core *c, const struct move *m)
 {
     const struct claim *claim = domain_device_claim(m->device);
+    bool owner = directory_set_shard(c->dir, claim, c->cfg.shard);
 
     counter_add(c->counters, COUNTER_moves_in, 1);
-    directory_set_shard(c->dir, claim, c->cfg.shard);
     if (domain_take(c->domain, m->device, c->now) < 0) {
         engine_drop(c->engine, m->pending);
         return;
     }
+    /* A newer registration of the endpoint was committed while this one was on its way, and the
+     * order to evict it has found nobody. */
+    if (!owner)
+        domain_evict(c->domain, m->id, c->now);
     engine_replay(c->engine, m->pending, c->now);
 }
 

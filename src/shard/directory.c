@@ -315,7 +315,7 @@ void directory_release(struct directory *dir, struct claim *c)
     mem_free(c);
 }
 
-void directory_set_shard(struct directory *dir, const struct claim *c, uint16_t shard)
+bool directory_set_shard(struct directory *dir, const struct claim *c, uint16_t shard)
 {
     struct view endpoint = endpoint_of(c);
     uint64_t hash = hash_bytes(&dir->key, endpoint);
@@ -331,4 +331,5 @@ void directory_set_shard(struct directory *dir, const struct claim *c, uint16_t 
         held->shard = shard;
     pthread_mutex_unlock(&by_id->lock);
     pthread_mutex_unlock(&s->lock);
+    return held == c;
 }

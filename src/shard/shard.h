@@ -43,8 +43,8 @@ int directory_restore(struct directory *dir, uint16_t shard, const struct regist
  * nothing). */
 int directory_commit(struct directory *dir, struct claim *c, struct directory_entry *ret_old);
 void directory_release(struct directory *dir, struct claim *c);
-/* The device lives on another shard now. */
-void directory_set_shard(struct directory *dir, const struct claim *c, uint16_t shard);
+/* The device lives on another shard now. False: a newer claim of its endpoint is committed. */
+bool directory_set_shard(struct directory *dir, const struct claim *c, uint16_t shard);
 
 /* ---- move: a live device between shards
  * ----------------------------------------------------------- */
