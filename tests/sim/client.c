@@ -99,12 +99,16 @@ static void speech_over(struct client *c, struct client_speech *s, bool rejected
 
 static void speech_run(struct client *c, struct client_speech *s)
 {
+    struct client_observation *o = s->token ? client_observation(c, s->token) : NULL;
+
     if (!s->active || s->due > c->w->now)
         return;
     if (s->tries > MAX_RETRANSMIT) {
         speech_over(c, s, true);
         return;
     }
+    if (o && c->moved)
+        o->strayed = true;
     transmit_bytes(c, s->bytes, s->n);
     s->tries++;
     s->due = c->w->now + s->wait;
@@ -231,11 +235,12 @@ static void check_durable(struct client *c, const struct client_request *r)
 
     if (!d) /* gone since, which the next message of the device will show */
         return;
-    world_check(c->w, d->lifetime_s == r->lifetime_s,
+    world_check(c->w, d->lifetime_s == r->lifetime_s || c->strayed_at >= r->sent_at,
                 "%s was told that its lifetime is %u s, durable are %u s", c->endpoint,
                 r->lifetime_s, d->lifetime_s);
     world_check(c->w,
-                !addr_eq(&r->flow.peer, &c->flow.peer) || addr_eq(&d->flow.peer, &r->flow.peer),
+                !addr_eq(&r->flow.peer, &c->flow.peer) || addr_eq(&d->flow.peer, &r->flow.peer) ||
+                    c->strayed_at >= r->sent_at,
                 "%s was answered at an address that is not durable", c->endpoint);
     client_links(c, r->instances, links);
     if (r->what == CLIENT_REGISTER)
@@ -245,9 +250,11 @@ static void check_durable(struct client *c, const struct client_request *r)
 static void acknowledged(struct client *c, const struct client_request *r)
 {
     c->acknowledged_at = r->sent_at;
-    c->lifetime_s = c->floor_s = r->lifetime_s;
+    c->lifetime_s = r->lifetime_s;
+    if (r->what == CLIENT_REGISTER || c->strayed_at < r->sent_at)
+        c->floor_s = r->lifetime_s;
     c->known_instances = r->instances;
-    if (addr_eq(&r->flow.peer, &c->flow.peer))
+    if (addr_eq(&r->flow.peer, &c->flow.peer) && c->strayed_at < r->sent_at)
         c->moved = false;
     if (r->changes)
         check_durable(c, r);
@@ -386,7 +393,8 @@ static void rejected(struct client *c, uint16_t mid)
         if (!o->active || o->mid != mid)
             continue;
         watch = operator_watch(c->w, o->token);
-        world_check(c->w, c->moved || !c->registered || !watch,
+        world_check(c->w,
+                    o->strayed || c->moved || !c->registered || !watch || watch->client != c->index,
                     "%s: a notification of the observation %016llx is rejected", c->endpoint,
                     (unsigned long long)o->token);
         o->active = false;
@@ -522,6 +530,17 @@ void client_reboot(struct client *c)
     forget_all(c);
     c->mid = (uint16_t)world_random(c->w, 65536);
     client_start(c, 2 * SECOND);
+}
+
+void client_believed(struct client *c, const struct flow *flow, uint32_t lifetime_s)
+{
+    if (addr_eq(&flow->peer, &c->flow.peer))
+        return;
+    world_say(c->w, "%s: the server goes astray", c->endpoint);
+    c->moved = true;
+    c->strayed_at = c->w->now;
+    if (lifetime_s < c->floor_s)
+        c->floor_s = lifetime_s;
 }
 
 void client_rebind(struct client *c, bool knows)

@@ -53,6 +53,7 @@ struct client_observation {
     uint16_t mid; /* of the last notification */
     uint32_t acked;
     bool waiting; /* a Confirmable one is under way */
+    bool strayed; /* … left from an address that the server may not know */
 };
 
 struct client_speech {
@@ -93,6 +94,7 @@ struct client {
     uint32_t known_instances;
     uint64_t register_at, update_at; /* UINT64_MAX: not planned */
     uint64_t acknowledged_at;        /* when the last acknowledged Register or Update was sent */
+    uint64_t strayed_at;             /* when a late copy of an Update led the server astray */
     uint64_t heard_at;               /* when a datagram of it last reached the server */
     uint64_t registrations, updates, refusals, rst_heard, notified;
     int64_t counter; /* /3/0/9: rises with each look */
@@ -120,6 +122,9 @@ void client_reboot(struct client *c);
 /* Another address; one that knows of it sends an Update at once. */
 void client_rebind(struct client *c, bool knows);
 void client_update(struct client *c, bool change);
+/* The server believes that it is there: true, or the copy of an Update from an earlier address was
+ * so late that it overtook a newer one, which nobody can tell without security. */
+void client_believed(struct client *c, const struct flow *flow, uint32_t lifetime_s);
 void client_deregister(struct client *c);
 
 void client_input(struct client *c, const struct flow *flow, struct view datagram);

@@ -170,6 +170,7 @@ static void notify_one(struct client *c, struct client_observation *o)
         r.m.block2 = wire_block(0, true, BLOCK_SZX);
     }
     c->notified++;
+    o->strayed = c->moved;
     world_say(c->w, "%s: notifies %016llx", c->endpoint, (unsigned long long)o->token);
     if (world_chance(c->w, c->style.con)) {
         o->waiting = client_speak(c, &r.m, o->token, 0);
@@ -285,8 +286,8 @@ static void execute(struct client *c, struct reply *r, const struct wire *req)
     world_check(c->w, t && is_for(c, t), "%s is to execute what nobody asked for: \"%s\"",
                 c->endpoint, text);
     /* A device that reboots has forgotten what it has heard. */
-    world_check(c->w, t->executed == 0 || t->boot != c->boots, "%s executes the operation %llu twice", c->endpoint,
-                (unsigned long long)t->serial);
+    world_check(c->w, t->executed == 0 || t->boot != c->boots,
+                "%s executes the operation %llu twice", c->endpoint, (unsigned long long)t->serial);
     t->executed++;
     t->boot = c->boots;
     r->m.code = 0x44;

@@ -76,16 +76,19 @@ static void drop_row(struct disk *d, struct disk_row *row)
     mem_free(row);
 }
 
-static void mark(struct disk *d, const struct registration *r)
+static void mark(struct disk *d, uint64_t id)
 {
-    struct disk_mark *m = table_get(d->marks, hash(r->id), mark_of_id, &r->id);
+    struct disk_mark *m;
 
-    if (!m) {
-        m = mem_new(sizeof(*m));
-        m->id = r->id;
-        (void)table_put(d->marks, hash(r->id), m);
-    }
-    m->generation = r->generation;
+    if (disk_ever(d, id))
+        return;
+    m = mem_new(sizeof(*m));
+    m->id = id;
+    (void)table_put(d->marks, hash(id), m);
+}
+
+static void raise_marks(struct disk *d, const struct registration *r)
+{
     d->row = r->row > d->row ? r->row : d->row;
     d->generation = r->generation > d->generation ? r->generation : d->generation;
 }
@@ -113,7 +116,8 @@ static int put_registration(struct disk *d, const struct txn *t)
     row->r = registration_copy(r);
     (void)table_put(d->by_endpoint, hash_bytes(&key, row->r->endpoint), row);
     (void)table_put(d->by_row, hash(row->r->row), row);
-    mark(d, r);
+    mark(d, r->id);
+    raise_marks(d, r);
     return ERR_OK;
 }
 
@@ -162,6 +166,7 @@ static int put_observation(struct disk *d, const struct txn *t)
     o->text = mem_text(t->observation.attributes.p, t->observation.attributes.n);
     o->o.attributes = view_of(o->text, t->observation.attributes.n);
     (void)table_put(d->observations, hash(o->o.token), o);
+    mark(d, o->o.token);
     return ERR_OK;
 }
 
@@ -275,11 +280,9 @@ const struct registration *disk_find_id(const struct disk *d, struct view endpoi
     return r && r->id == id ? r : NULL;
 }
 
-uint64_t disk_ever(const struct disk *d, uint64_t id)
+bool disk_ever(const struct disk *d, uint64_t id)
 {
-    const struct disk_mark *m = table_get(d->marks, hash(id), mark_of_id, &id);
-
-    return m ? m->generation : 0;
+    return table_get(d->marks, hash(id), mark_of_id, &id) != NULL;
 }
 
 const struct observation *disk_observation(const struct disk *d, uint64_t token)

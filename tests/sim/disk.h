@@ -9,12 +9,12 @@
 
 struct disk {
     struct table *by_endpoint, *by_row; /* struct disk_row */
-    struct table *marks;                /* struct disk_mark: every id that was ever durable */
-    struct table *observations;         /* struct disk_observation by token */
-    uint64_t row, generation;           /* highest ever committed */
-    struct mbox_node *head, **tail;     /* submitted, not committed */
-    size_t depth, limit;                /* limit: ERR_FULL beyond */
-    int rc;                             /* < 0: commits fail with it and change nothing */
+    struct table *marks;            /* struct disk_mark: every id and token that was ever durable */
+    struct table *observations;     /* struct disk_observation by token */
+    uint64_t row, generation;       /* highest ever committed */
+    struct mbox_node *head, **tail; /* submitted, not committed */
+    size_t depth, limit;            /* limit: ERR_FULL beyond */
+    int rc;                         /* < 0: commits fail with it and change nothing */
     uint64_t commits, committed, failed, refused;
 };
 
@@ -23,7 +23,6 @@ struct disk_row {
 };
 struct disk_mark {
     uint64_t id;
-    uint64_t generation;
 };
 struct disk_observation {
     struct observation o;
@@ -43,8 +42,8 @@ void disk_crash(struct disk *d);
 
 const struct registration *disk_find(const struct disk *d, struct view endpoint);
 const struct registration *disk_find_id(const struct disk *d, struct view endpoint, uint64_t id);
-/* Generation of a registration that was durable at some time; 0: it never was. */
-uint64_t disk_ever(const struct disk *d, uint64_t id);
+/* The registration id or token was durable at some time. */
+bool disk_ever(const struct disk *d, uint64_t id);
 const struct observation *disk_observation(const struct disk *d, uint64_t token);
 /* It waits to be committed. */
 bool disk_will_observe(const struct disk *d, uint64_t token);

@@ -54,7 +54,7 @@ static void check_sent(struct world *w, const struct lane *l, const struct flow 
                     registration_id_parse(view_str(m.location + 4), &id) == ERR_OK,
                 "2.01 with the location \"%s\"", m.location);
     /* The order of effects: COMMIT comes first. */
-    world_check(w, disk_ever(&w->disk, id) != 0, "2.01 for %s, which is not durable", m.location);
+    world_check(w, disk_ever(&w->disk, id), "2.01 for %s, which is not durable", m.location);
 }
 
 static void out_send(void *ctx, const struct flow *flow, struct view datagram)
@@ -127,6 +127,7 @@ static void out_event(void *ctx, struct event *e)
 {
     struct lane *l = ctx;
     struct world *w = l->w;
+    struct client *c;
 
     if (!w->muted) {
         l->events[e->type]++;
@@ -134,10 +135,13 @@ static void out_event(void *ctx, struct event *e)
         world_say(w, "event %s %s %016llx rc %s", event_type_name(e->type), e->endpoint,
                   (unsigned long long)e->registration_id, err_name(e->rc));
         if (e->type == EVENT_REGISTERED)
-            world_check(w, disk_ever(&w->disk, e->registration_id) != 0,
+            world_check(w, disk_ever(&w->disk, e->registration_id),
                         "%s is announced and not durable", e->endpoint);
         if (e->type == EVENT_EXPIRED)
             check_expiry(w, e);
+        c = e->type == EVENT_MOVED ? world_client_of(w, view_str(e->endpoint)) : NULL;
+        if (c && c->id == e->registration_id)
+            client_believed(c, &e->flow, e->lifetime_s);
         operator_event(w, e);
     }
     event_unref(e);
@@ -533,7 +537,7 @@ static void audit_one(void *ctx, const struct audit_device *d)
                 VIEW_ARG(d->r.endpoint), a->lane, entry.shard);
     world_check(w, entry.row == d->r.row && entry.generation == d->r.generation,
                 VIEW_FMT " has another claim than the directory", VIEW_ARG(d->r.endpoint));
-    world_check(w, disk_ever(&w->disk, d->r.id) != 0, VIEW_FMT " was never durable",
+    world_check(w, disk_ever(&w->disk, d->r.id), VIEW_FMT " was never durable",
                 VIEW_ARG(d->r.endpoint));
 }
 

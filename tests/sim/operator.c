@@ -136,7 +136,7 @@ static void check_status(struct world *w, const struct ticket *t, const struct o
 
     world_check(w, r && view_eq_str(r->endpoint, w->clients[t->client].endpoint),
                 "the status is of another device");
-    world_check(w, disk_ever(&w->disk, r->id) != 0, "the status is of what was never durable");
+    world_check(w, disk_ever(&w->disk, r->id), "the status is of what was never durable");
 }
 
 static void check_success(struct world *w, struct ticket *t, const struct op *op)
@@ -152,8 +152,7 @@ static void check_success(struct world *w, struct ticket *t, const struct op *op
         check_status(w, t, op);
         break;
     case OP_EXECUTE:
-        world_check(w, t->executed > 0, "%s has not executed what is reported done",
-                    c->endpoint);
+        world_check(w, t->executed > 0, "%s has not executed what is reported done", c->endpoint);
         break;
     case OP_WRITE_REPLACE:
         world_check(w, op->body || t->written > 0, "%s was never written what is reported done",
@@ -164,8 +163,7 @@ static void check_success(struct world *w, struct ticket *t, const struct op *op
         t->token = op->result.observations[0].token;
         /* The second of two alike is told of the first, which may still be on its way there. */
         world_check(w,
-                    disk_observation(&w->disk, t->token) ||
-                        disk_will_observe(&w->disk, t->token) ||
+                    disk_ever(&w->disk, t->token) || disk_will_observe(&w->disk, t->token) ||
                         !op->result.observations[0].active,
                     "the observation %016llx is reported and not durable",
                     (unsigned long long)t->token);

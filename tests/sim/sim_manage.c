@@ -36,7 +36,7 @@ static uint64_t steady(uint64_t seed)
     w = world_new(&cfg);
     start_all(w);
     poke(w, 500, 4 * SECOND);
-    world_check(w, w->operator.good * 2 > w->operator.count, "%llu of %zu operations succeed",
+    world_check(w, w->operator.good * 2> w->operator.count, "%llu of %zu operations succeed",
                 (unsigned long long)w->operator.good, w->operator.count);
     return end(w);
 }

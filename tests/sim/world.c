@@ -192,7 +192,7 @@ static void random_address(struct world *w, struct addr *a)
         a->ip[i] = (uint8_t)world_random(w, 256);
     if (w->address_count > 0 && world_chance(w, SHARED))
         *a = w->addresses[world_random(w, (uint32_t)w->address_count)];
-    if (w->address_count == 0 || !world_chance(w, w->cfg.reuse))
+    if (a->port == 0 || !world_chance(w, w->cfg.reuse))
         a->port = (uint16_t)world_between(w, 1024, 65535);
 }
 
