@@ -88,7 +88,8 @@ static int on_want(void *ctx, uint64_t id, struct pending *p)
 
     if (f->want_rc < 0)
         return f->want_rc;
-    assert_null(f->wanted);
+    if (f->wanted != NULL)
+        return ERR_FULL;
     f->wanted = p;
     f->wanted_id = id;
     return ERR_OK;
@@ -311,12 +312,29 @@ static int on_relation_outgoing(void *ctx, struct relation *rel, struct outgoing
     return domain_relation_outgoing(((struct fix *)ctx)->d, rel, fill);
 }
 
+/* At once, into memory. */
+static int on_spool_append(void *ctx, uint64_t cookie, struct blob **spool, struct view bytes)
+{
+    struct fix *f = ctx;
+    struct blob *b = *spool != NULL ? *spool : blob_new(VIEW_NONE);
+
+    assert_non_null(b);
+    b->p = mem_resize(b->p, b->size + bytes.n);
+    assert_non_null(b->p);
+    memcpy(b->p + b->size, bytes.p, bytes.n);
+    b->size += bytes.n;
+    *spool = b;
+    engine_spool_done(f->e, cookie, ERR_OK, f->now);
+    return ERR_OK;
+}
+
 static const struct engine_ops engine_ops = {
     .send = on_send,
     .request = on_request,
     .body_limit = on_body_limit,
     .notification = on_notification,
     .relation_outgoing = on_relation_outgoing,
+    .spool_append = on_spool_append,
 };
 
 /* ---- life ------------------------------------------------------------------------------------ */
@@ -550,6 +568,20 @@ void fix_answer(struct fix *f, unsigned device, uint8_t code, int32_t format, st
         pdu_put_uint(&w, PDU_CONTENT_FORMAT, (uint32_t)format);
     if (body.n > 0)
         pdu_put_payload(&w, body);
+    send_answer(f, device, &w);
+}
+
+void fix_answer_block(struct fix *f, unsigned device, int32_t format, struct view body,
+                      struct pdu_block block)
+{
+    uint8_t out[FIX_BYTES];
+    struct pdu_writer w;
+
+    begin_answer(f, &w, out, PDU_CONTENT);
+    pdu_put_uint(&w, PDU_CONTENT_FORMAT, (uint32_t)format);
+    pdu_put_uint(&w, PDU_BLOCK2, pdu_block_encode(block));
+    pdu_put_payload(
+        &w, view_sub(body, block.num * PDU_BLOCK_SIZE(block.szx), PDU_BLOCK_SIZE(block.szx)));
     send_answer(f, device, &w);
 }
 

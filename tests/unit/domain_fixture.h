@@ -117,6 +117,9 @@ uint8_t fix_code(struct fix *f);
 /* An answer of the device to the last request, piggybacked. observe < 0: without the option. */
 void fix_answer(struct fix *f, unsigned device, uint8_t code, int32_t format, struct view body,
                 int32_t observe);
+/* One block of a long body. */
+void fix_answer_block(struct fix *f, unsigned device, int32_t format, struct view body,
+                      struct pdu_block block);
 void fix_answer_located(struct fix *f, unsigned device, uint8_t code, const char *location);
 /* A notification with the token of an observation; NON. */
 void fix_notify(struct fix *f, unsigned device, uint64_t token, uint8_t code, int32_t format,

@@ -195,6 +195,45 @@ static void test_slow_network(void **state)
     assert_int_equal(f->done->result.retransmissions, 2);
 }
 
+/* ---- large answers ----------------------------------------------------------------------------
+ */
+
+/* 48 bytes in blocks of 16, of which 32 fit into memory. */
+static void answer_in_blocks(struct fix *f, int32_t format, const char *body)
+{
+    for (uint32_t num = 0; num < 3; num++)
+        fix_answer_block(f, 1, format, view_of(body, 48), (struct pdu_block){num, num < 2, 0});
+}
+
+static const char large[] = "</3>,</3/0>;abcdefghijklmnop,</3/0/9>;qrstuvwxyz";
+
+static void test_spooled(void **state)
+{
+    struct fix *f = fix_new_closed();
+
+    (void)state;
+    f->engine_cfg.spool_threshold = 32;
+    fix_open(f);
+    fix_device(f, 1);
+    fix_do(f, OP_READ, 1, "/3/0/0");
+    answer_in_blocks(f, FORMAT_OPAQUE, large);
+    expect_done(f, 1, ERR_OK);
+    assert_null(f->done->result.values);
+    assert_int_equal(f->done->result.format, FORMAT_OPAQUE);
+    assert_int_equal(f->done->result.body->size, 48);
+    assert_memory_equal(f->done->result.body->p, large, 48);
+    /* Links are read in memory or not at all. */
+    fix_do(f, OP_DISCOVER, 1, "/3");
+    answer_in_blocks(f, FORMAT_LINK, large);
+    expect_done(f, 2, ERR_TOOLARGE);
+    assert_null(f->done->result.body);
+    /* A body that nobody asked for is no failure. */
+    fix_do(f, OP_DELETE, 1, "/3303/0");
+    answer_in_blocks(f, FORMAT_TEXT, large);
+    expect_done(f, 3, ERR_OK);
+    fix_free(f);
+}
+
 /* ---- order ----------------------------------------------------------------------------------- */
 
 static void test_one_after_the_other(void **state)
@@ -486,6 +525,23 @@ static void test_create(void **state)
     fix_do(f, OP_CREATE, 1, "/3303");
     fix_answer_located(f, 1, PDU_CREATED, "/3303/12");
     assert_int_equal(f->done->result.location.id[1], 12);
+    /* A location that makes no sense is none. */
+    fix_do(f, OP_CREATE, 1, "/3303");
+    fix_answer_located(f, 1, PDU_CREATED, "/5/1");
+    assert_false(f->done->result.has_location);
+}
+
+static void test_create_behind_alternate_path(void **state)
+{
+    struct fix *f = *state;
+
+    fix_register(f, 1, "ep=dev1&lt=300&lwm2m=1.1", "</a/b>;rt=\"oma.lwm2m\",</a/b/3303/0>");
+    fix_do(f, OP_CREATE, 1, "/3303/4");
+    assert_string_equal(fix_sent(f, 0)->path, "/a/b/3303");
+    fix_answer_located(f, 1, PDU_CREATED, "/a/b/3303/4");
+    assert_int_equal(f->done->result.location.id[1], 4);
+    assert_true(
+        view_eq_str(fix_find(f, 1)->list->text, "</a/b>;rt=\"oma.lwm2m\",</3303/0>,</3303/4>"));
 }
 
 static void test_delete(void **state)
@@ -533,11 +589,63 @@ static void test_changes_meet_in_the_store(void **state)
     assert_int_equal(fix_code(f), PDU_CHANGED);
 }
 
+/* What the store cannot take stands in memory, and the next change carries it. */
+static void test_store_full_for_changes(void **state)
+{
+    struct fix *f = *state;
+
+    fix_device(f, 1);
+    f->store_full = true;
+    fix_do(f, OP_DELETE, 1, "/3303/0");
+    fix_answer(f, 1, PDU_DELETED, FORMAT_NONE, VIEW_NONE, -1);
+    expect_done(f, 1, ERR_OK);
+    assert_null(fix_find(f, 1)->rare);
+    f->store_full = false;
+    f->hold = true;
+    fix_do(f, OP_DELETE, 1, "/3303/1");
+    fix_answer(f, 1, PDU_DELETED, FORMAT_NONE, VIEW_NONE, -1);
+    assert_true(view_eq_str(fix_txn(f, 0)->registration->links, "</1/0>,</3/0>,</5/0>,</3303>"));
+    fix_commit(f, ERR_STORE);
+    assert_int_equal(fix_events(f, EVENT_UPDATED), 0);
+    assert_true(view_eq_str(fix_find(f, 1)->list->text, "</1/0>,</3/0>,</5/0>,</3303>"));
+}
+
+static void write_lifetime(struct fix *f, const char *path, struct value v, uint32_t expected)
+{
+    struct op *op = fix_op(f, OP_WRITE_REPLACE, 1, path);
+
+    fix_op_value(op, path, v);
+    fix_start(f, op);
+    fix_answer(f, 1, PDU_CHANGED, FORMAT_NONE, VIEW_NONE, -1);
+    assert_int_equal(f->done->result.rc, ERR_OK);
+    assert_int_equal(fix_find(f, 1)->lifetime_s, expected);
+}
+
+static void test_lifetimes_written(void **state)
+{
+    struct fix *f = *state;
+
+    fix_device(f, 1);
+    write_lifetime(f, "/1/0/2", fix_integer(9), 300); /* another resource */
+    write_lifetime(f, "/1/0/1", fix_integer(300), 300);
+    assert_int_equal(f->by_kind[TXN_PUT_REGISTRATION], 1); /* nothing new */
+    write_lifetime(f, "/1/0/1", fix_integer(-5), 300);
+    write_lifetime(f, "/1/0/1", fix_integer(INT64_C(1) << 33), 300);
+    write_lifetime(f, "/1/0/1", fix_integer(0), 0);
+    assert_int_equal(fix_find(f, 1)->deadline_s, DEVICE_NEVER);
+}
+
 static void test_lifetime_is_learned_by_reading(void **state)
 {
     struct fix *f = *state;
 
     fix_register(f, 1, "ep=dev1&lwm2m=1.1", fix_links);
+    /* Of two accounts nobody knows which is ours. */
+    fix_do(f, OP_READ, 1, "/1");
+    fix_answer(f, 1, PDU_CONTENT, FORMAT_SENML_JSON,
+               TEXT("[{\"n\":\"/1/0/1\",\"v\":60},{\"n\":\"/1/1/1\",\"v\":70}]"), -1);
+    assert_int_equal(f->done->result.rc, ERR_OK);
+    assert_int_equal(fix_find(f, 1)->deadline_s, DEVICE_NEVER);
     fix_do(f, OP_READ, 1, "/1/0/1");
     fix_answer(f, 1, PDU_CONTENT, FORMAT_TEXT, TEXT("120"), -1);
     assert_int_equal(fix_find(f, 1)->lifetime_s, 120);
@@ -591,6 +699,7 @@ static void test_stop(void **state)
     fix_do(f, OP_READ, 1, "/3/0/9");
     f->hold = true;
     fix_do(f, OP_DEREGISTER, 1, "/");
+    fix_post(f, 1, fix_path(fix_find(f, 1)->id), "", ""); /* waits */
     domain_free(f->d, f->now);
     expect_done(f, 3, ERR_STOPPING);
     f->d = NULL;
@@ -622,9 +731,13 @@ int main(void)
         ROW(test_attributes),
         ROW(test_discover),
         ROW(test_create),
+        ROW(test_create_behind_alternate_path),
         ROW(test_delete),
         ROW(test_changes_meet_in_the_store),
         ROW(test_lifetime_is_learned_by_reading),
+        ROW(test_store_full_for_changes),
+        ROW(test_lifetimes_written),
+        cmocka_unit_test(test_spooled),
         ROW(test_status),
         ROW(test_block_size_is_learned),
         cmocka_unit_test(test_stop),

@@ -311,6 +311,36 @@ static void test_cancel_without_answer(void **state)
     assert_int_equal(f->by_kind[TXN_DEL_OBSERVATION], 1);
 }
 
+static void test_cancel_store_fails(void **state)
+{
+    struct fix *f = *state;
+    uint64_t token;
+
+    fix_device(f, 1);
+    token = observe(f, "/3/0/9", "");
+    f->store_full = true;
+    cancel(f, token);
+    fix_answer(f, 1, PDU_CONTENT, FORMAT_TEXT, TEXT("95"), -1);
+    assert_int_equal(f->done->result.rc, ERR_FULL); /* it would come back with a restart */
+    assert_int_equal(f->d->report_count, 0);
+}
+
+/* The second of two that ask to end it. */
+static void test_cancel_twice(void **state)
+{
+    struct fix *f = *state;
+    uint64_t token;
+
+    fix_device(f, 1);
+    token = observe(f, "/3/0/9", "");
+    cancel(f, token);
+    cancel(f, token);
+    fix_answer(f, 1, PDU_CONTENT, FORMAT_TEXT, TEXT("95"), -1);
+    assert_int_equal(f->done_count, 3);
+    assert_int_equal(f->done->result.rc, ERR_OK);
+    assert_int_equal(f->by_kind[TXN_DEL_OBSERVATION], 1);
+}
+
 static void test_list(void **state)
 {
     struct fix *f = *state;
@@ -547,6 +577,8 @@ int main(void)
         ROW(test_device_ends_it),
         ROW(test_cancel),
         ROW(test_cancel_without_answer),
+        ROW(test_cancel_store_fails),
+        ROW(test_cancel_twice),
         ROW(test_list),
         ROW(test_register_voids),
         ROW(test_gone_before_commit),

@@ -111,6 +111,19 @@ static void test_change_waits_for_the_store(void **state)
     assert_int_equal(fix_event(f, 0)->lifetime_s, 600);
 }
 
+static void test_profile_with_its_list(void **state)
+{
+    struct fix *f = *state;
+    uint64_t id = fix_device(f, 1);
+
+    update(f, 1, id, "pid=6:1234abcd", "</1/0>");
+    assert_int_equal(fix_code(f), PDU_CHANGED);
+    assert_string_equal(fix_find(f, 1)->rare->pid, "6:1234abcd");
+    assert_true(view_eq_str(fix_find(f, 1)->list->text, "</1/0>"));
+    update(f, 1, id, "pid=6:5678", "</1/0>");
+    assert_string_equal(fix_find(f, 1)->rare->pid, "6:5678");
+}
+
 static void test_failing_store_changes_nothing(void **state)
 {
     struct fix *f = *state;
@@ -362,6 +375,7 @@ int main(void)
         ROW(test_renews_without_a_transaction),
         ROW(test_unchanged_is_a_renewal),
         ROW(test_change_waits_for_the_store),
+        ROW(test_profile_with_its_list),
         ROW(test_failing_store_changes_nothing),
         ROW(test_one_at_a_time),
         ROW(test_moves_with_the_address),
