@@ -78,6 +78,7 @@ bool client_speak(struct client *c, struct wire *m, uint64_t token, uint64_t del
                                     .mid = m->mid = c->mid++,
                                     .token = token,
                                     .wait = first_wait(c),
+                                    .since = c->w->now,
                                     .due = c->w->now + delay};
         m->type = WIRE_CON;
         s->n = wire_build(m, s->bytes);
@@ -94,7 +95,7 @@ static void speech_over(struct client *c, struct client_speech *s, bool rejected
     if (!o)
         return;
     o->waiting = false;
-    o->acked += !rejected;
+    o->acked += !rejected && s->since >= c->w->started && !c->w->down;
 }
 
 static void speech_run(struct client *c, struct client_speech *s)
@@ -250,12 +251,16 @@ static void check_durable(struct client *c, const struct client_request *r)
 static void acknowledged(struct client *c, const struct client_request *r)
 {
     c->acknowledged_at = r->sent_at;
+    c->answered_at = c->w->now;
     c->lifetime_s = r->lifetime_s;
     if (r->what == CLIENT_REGISTER || c->strayed_at < r->sent_at)
         c->floor_s = r->lifetime_s;
     c->known_instances = r->instances;
     if (addr_eq(&r->flow.peer, &c->flow.peer) && c->strayed_at < r->sent_at)
         c->moved = false;
+    /* The server was killed between its answer and the write. */
+    c->unlucky = (r->sent_at < c->w->started || c->w->down) && !world_is_written(c->w, c);
+    c->unlucky_times += c->unlucky;
     if (r->changes)
         check_durable(c, r);
     plan_update(c);

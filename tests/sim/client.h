@@ -63,7 +63,7 @@ struct client_speech {
     uint8_t bytes[WIRE_MAX];
     size_t n;
     unsigned tries;
-    uint64_t wait, due;
+    uint64_t wait, due, since;
 };
 
 struct client_heard {
@@ -94,9 +94,11 @@ struct client {
     uint32_t known_instances;
     uint64_t register_at, update_at; /* UINT64_MAX: not planned */
     uint64_t acknowledged_at;        /* when the last acknowledged Register or Update was sent */
+    uint64_t answered_at;            /* … and when the answer came */
+    bool unlucky;                    /* the server was killed before that was written down */
     uint64_t strayed_at;             /* when a late copy of an Update led the server astray */
     uint64_t heard_at;               /* when a datagram of it last reached the server */
-    uint64_t registrations, updates, refusals, rst_heard, notified;
+    uint64_t registrations, unlucky_times, updates, refusals, rst_heard, notified;
     int64_t counter; /* /3/0/9: rises with each look */
     uint16_t mid;
     uint64_t armed; /* its timer in the world */

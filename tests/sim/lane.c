@@ -115,7 +115,7 @@ static void check_expiry(struct world *w, const struct event *e)
     const struct client *c = world_client_of(w, view_str(e->endpoint));
     uint64_t most;
 
-    if (!c || !c->registered || c->id != e->registration_id)
+    if (!c || !c->registered || c->id != e->registration_id || c->unlucky)
         return;
     world_check(w, c->floor_s != 0, "%s expired with an infinite lifetime", c->endpoint);
     most = c->acknowledged_at + MS_OF(c->floor_s) + MS_OF(w->grace_s);
@@ -256,12 +256,27 @@ static void to_server(struct world *w, struct happening *h)
     core_input(w->lanes[owner].core, &h->flow, view_of(h->bytes, h->n), w->now);
 }
 
+static void say_txn(struct world *w, const struct txn *t)
+{
+    static const char *const kinds[TXN_KIND_COUNT] = {"put",     "delete",    "renew",
+                                                      "observe", "unobserve", "model"};
+
+    world_say(w, "  %s %s, row %llu: %s", kinds[t->kind],
+              t->registration ? (const char *)t->registration->endpoint.p : "",
+              (unsigned long long)(t->registration ? t->registration->row : t->row),
+              err_name(t->rc));
+    for (size_t i = 0; i < t->renewal_count; i++)
+        world_say(w, "    row %llu expires in %lld s", (unsigned long long)t->renewals[i].row,
+                  (long long)(t->renewals[i].expires_ms - world_wall(w)) / 1000);
+}
+
 static void committed(void *ctx, struct txn *t)
 {
     struct world *w = ctx;
     struct lane *l = t->ctx;
 
     lane_trace(w, "committed", t->kind, (uint64_t)-t->rc, VIEW_NONE);
+    say_txn(w, t);
     mail(w, l->index, BOX_TXNS, HAPPEN_TXN, VIEW_NONE)->p = t;
 }
 
@@ -272,6 +287,7 @@ static void commit(struct world *w)
     w->committing = false;
     if (world_chance(w, w->cfg.commit_fails))
         w->disk.rc = world_chance(w, 500) ? ERR_DISKFULL : ERR_STORE;
+    w->sick = w->sick || w->disk.rc < 0;
     (void)disk_commit(&w->disk, BATCH_MAX, committed, w);
     w->disk.rc = steady;
     lane_plan_commit(w);
@@ -393,9 +409,32 @@ static void load(struct world *w, int64_t outage_ms)
     }
 }
 
+/* What came back is what was durable. */
+static void audit_loaded(void *ctx, const struct audit_device *d)
+{
+    struct world *w = ctx;
+    const struct registration *r = disk_find_id(&w->disk, d->r.endpoint, d->r.id);
+    uint64_t least = w->now + MS_OF(w->grace_s);
+
+    world_check(w, r && r->row == d->r.row && r->generation == d->r.generation,
+                VIEW_FMT " came back from nowhere", VIEW_ARG(d->r.endpoint));
+    world_check(w,
+                r->lifetime_s == d->r.lifetime_s && r->lifetime_given == d->r.lifetime_given &&
+                    r->binding == d->r.binding && r->queue_mode == d->r.queue_mode &&
+                    version_cmp(r->version, d->r.version) == 0 && view_eq(r->links, d->r.links) &&
+                    view_eq(r->sms, d->r.sms) && view_eq(r->unknown, d->r.unknown) &&
+                    addr_eq(&r->flow.peer, &d->r.flow.peer) &&
+                    addr_eq(&r->flow.local, &d->r.flow.local) &&
+                    r->registered_ms == d->r.registered_ms,
+                VIEW_FMT " came back as another", VIEW_ARG(d->r.endpoint));
+    world_check(w, d->expires_at >= least, VIEW_FMT " expires %llu ms after the restart",
+                VIEW_ARG(d->r.endpoint), (unsigned long long)(d->expires_at - w->now));
+}
+
 void lane_start_all(struct world *w, uint16_t shards, int64_t outage_ms)
 {
     w->shards = shards;
+    w->sick = false;
     for (uint16_t i = 0; i < shards; i++) {
         struct lane *l = &w->lanes[i];
         struct core_config cfg = {.shard = i,
@@ -413,6 +452,10 @@ void lane_start_all(struct world *w, uint16_t shards, int64_t outage_ms)
         assert(l->core);
     }
     load(w, outage_ms);
+    for (uint16_t i = 0; i < shards; i++)
+        audit_devices(w->lanes[i].core, w->now, audit_loaded, w);
+    world_check(w, directory_size(w->dir) == disk_size(&w->disk), "%zu of %zu registrations came",
+                directory_size(w->dir), disk_size(&w->disk));
 }
 
 void lane_stop_all(struct world *w)

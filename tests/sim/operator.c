@@ -46,13 +46,23 @@ struct watch *operator_watch(struct world *w, uint64_t token)
     return NULL;
 }
 
+/* Somebody has asked for its end, which may come before or after what was just said. */
+static bool is_being_cancelled(const struct world *w, uint64_t token)
+{
+    for (size_t i = 0; i < w->operator.count; i++)
+        if (w->operator.tickets[i]->kind == OP_OBSERVE_CANCEL && w->operator.tickets[i]->token ==
+            token)
+            return true;
+    return false;
+}
+
 static void watch_start(struct world *w, const struct ticket *t, uint64_t token)
 {
     struct operator* o = & w->operator;
     const struct client *c = &w->clients[t->client];
 
-    if (operator_watch(w, token))
-        return; /* it was there already */
+    if (operator_watch(w, token) || is_being_cancelled(w, token))
+        return;
     if (o->watch_count == o->watch_cap) {
         o->watch_cap = o->watch_cap ? o->watch_cap * 2 : 32;
         o->watches = mem_resize(o->watches, o->watch_cap * sizeof(*o->watches));
@@ -219,6 +229,31 @@ static void done(struct op *op)
 void operator_killed(struct world *w)
 {
     world_check(w, w->operator.open == 0, "%zu operations outlived the server", w->operator.open);
+    for (size_t i = 0; i < w->operator.watch_count; i++) {
+        struct watch *watch = &w->operator.watches[i];
+        struct client_observation *o = client_observation(&w->clients[watch->client], watch->token);
+
+        watch->events = 0;
+        if (o)
+            o->acked = 0;
+    }
+}
+
+void operator_check_watches(struct world *w)
+{
+    for (size_t i = 0; i < w->operator.watch_count; i++) {
+        struct watch *watch = &w->operator.watches[i];
+        struct client *c = &w->clients[watch->client];
+        struct client_observation *o = client_observation(c, watch->token);
+
+        /* What comes in blocks is acknowledged before it is whole. */
+        if (!watch->active || !c->registered || !o || o->acked == 0 || c->long_body)
+            continue;
+        w->operator.delivered++;
+        world_check(w, watch->events > 0,
+                    "%s: %u notifications of %016llx are acknowledged, none was delivered",
+                    c->endpoint, o->acked, (unsigned long long)o->token);
+    }
 }
 
 void operator_fini(struct world *w)

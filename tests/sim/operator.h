@@ -43,6 +43,7 @@ struct operator
     size_t watch_count, watch_cap;
     uint64_t by_rc[64]; /* how they ended, by -rc */
     uint64_t good, lost;
+    uint64_t delivered; /* watches that operator_check_watches has seen at work */
 };
 
 /* Of a random kind, for a random device. */
@@ -55,7 +56,9 @@ void operator_event(struct world *w, const struct event *e);
 struct watch *operator_watch(struct world *w, uint64_t token);
 /* The device begins anew: nobody may count on its observations. */
 void operator_forget(struct world *w, unsigned client);
-/* The server was killed: open operations are lost. */
+/* Observations that a device has kept and reported since have reached the operator too. */
+void operator_check_watches(struct world *w);
+/* The server was killed or stopped: nothing may be left open; deliveries are counted anew. */
 void operator_killed(struct world *w);
 void operator_fini(struct world *w);
 

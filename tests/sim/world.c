@@ -11,7 +11,8 @@
 #define CALM_MS (20 * MINUTE) /* past the last deadline of an operation and EXCHANGE_LIFETIME */
 #define SHARED 300            /* permille of addresses that differ from another by the port only */
 #define V6 200
-#define SPIN_MAX 100000 /* steps in one millisecond */
+#define LAG_SLACK (3 * SECOND) /* renewals are gathered by the second, then committed */
+#define SPIN_MAX 100000        /* steps in one millisecond */
 
 void world_config_defaults(struct world_config *cfg, uint64_t seed)
 {
@@ -428,8 +429,37 @@ static void end_server(struct world *w)
     w->committing = false;
 }
 
+/* Renewals alone are written some time later. */
+static uint64_t renewal_lag(const struct client *c)
+{
+    uint64_t tenth = (uint64_t)c->lifetime_s * SECOND / 10;
+
+    return (tenth < MINUTE ? tenth : MINUTE) + LAG_SLACK;
+}
+
+bool world_is_written(const struct world *w, const struct client *c)
+{
+    const struct registration *r = disk_find_id(&w->disk, view_str(c->endpoint), c->id);
+
+    return !r || r->expires_ms / 1000 >=
+                     ((int64_t)c->acknowledged_at + w->wall_offset) / 1000 + (int64_t)c->floor_s;
+}
+
 void world_kill(struct world *w)
 {
+    for (unsigned i = 0; i < w->cfg.clients; i++) {
+        struct client *c = &w->clients[i];
+
+        if (!c->registered || world_is_written(w, c))
+            continue;
+        world_check(w,
+                    c->unlucky || c->strayed_at > 0 || w->sick ||
+                        w->now < c->answered_at + renewal_lag(c),
+                    "the renewal of %s is not durable after %llu ms", c->endpoint,
+                    (unsigned long long)(w->now - c->answered_at));
+        c->unlucky_times += !c->unlucky;
+        c->unlucky = true;
+    }
     world_say(w, "-- killed");
     lane_trace(w, "killed", 0, 0, VIEW_NONE);
     w->muted = true;
@@ -451,6 +481,7 @@ void world_stop(struct world *w)
     lane_trace(w, "stopped", 0, 0, VIEW_NONE);
     end_server(w);
     (void)disk_commit(&w->disk, SIZE_MAX, written, NULL);
+    operator_killed(w);
 }
 
 void world_start(struct world *w, uint16_t shards)

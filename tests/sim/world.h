@@ -72,6 +72,7 @@ struct world {
     unsigned lives;
     struct disk disk;
     bool committing;  /* a commit is on its way */
+    bool sick;        /* the store has failed or stood still in this life */
     uint64_t stalled; /* the store does nothing before this time */
     struct happening **queue;
     size_t queued, queue_cap;
@@ -114,6 +115,8 @@ void world_audit(struct world *w);
 /* ---- for devices and the operator ---- */
 
 void world_from_client(struct world *w, const struct flow *flow, struct view datagram);
+/* What the device was promised last is durable. */
+bool world_is_written(const struct world *w, const struct client *c);
 void world_client_timer(struct world *w, struct client *c);
 /* A fresh address as a NAT might give: new, of another family, or one that was another's. */
 void world_address(struct world *w, struct flow *ret_flow);
