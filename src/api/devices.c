@@ -19,9 +19,6 @@ struct page {
     uint32_t fields; /* bits of field_names; 0 = all */
     cJSON *devices;
     int64_t now_ms;
-    size_t count, limit;
-    char last[ENDPOINT_MAX + 1];
-    bool more;
 };
 
 static bool keeps(const struct page *p, const char *name)
@@ -51,28 +48,20 @@ static int add_device(void *ctx, const struct registration *r)
 {
     struct page *p = ctx;
 
-    if (p->count == p->limit) { /* the one beyond the page says that there is a next one */
-        p->more = true;
-        return ERR_OK;
-    }
     cJSON_AddItemToArray(p->devices, device_json(p, r));
-    memcpy(p->last, r->endpoint.p, r->endpoint.n);
-    p->last[r->endpoint.n] = '\0';
-    p->count++;
     return ERR_OK;
 }
 
-/* An opaque cursor: the last endpoint, url-safe. */
-static void put_next(cJSON *json, const struct page *p)
+/* An opaque cursor: the endpoint the next page begins after, url-safe. */
+static void put_next(cJSON *json, struct view cursor)
 {
     struct buf out;
     const char *text;
 
     buf_init(&out, 1024);
-    if (p->more)
-        text_base64(&out, view_str(p->last), true);
+    text_base64(&out, cursor, true);
     text = buf_cstr(&out);
-    if (p->more && text)
+    if (cursor.n > 0 && text)
         cJSON_AddStringToObject(json, "next", text);
     else
         cJSON_AddNullToObject(json, "next");
@@ -144,7 +133,6 @@ void devices_list(struct call *c)
 
     buf_init(&after, 512);
     if (parse_fields(c, &page.fields) && parse_filter(c, &filter, prefix, &after)) {
-        page.limit = filter.limit++;
         json = cJSON_CreateObject();
         page.devices = cJSON_AddArrayToObject(json, "devices");
         rc = reader ? read_devices(reader, &filter, add_device, &page) : ERR_STORE;
@@ -152,7 +140,7 @@ void devices_list(struct call *c)
             cJSON_Delete(json);
             problem_respond(c, rc, NULL);
         } else {
-            put_next(json, &page);
+            put_next(json, read_cursor(reader));
             call_json(c, MHD_HTTP_OK, json);
         }
     }
