@@ -11,6 +11,12 @@
  */
 #define BUFFER_EXTRA ((size_t)131072)
 
+/* The number of the block that begins at this offset. */
+static uint64_t block_number(uint64_t offset, uint8_t szx)
+{
+    return offset >> (szx + 4);
+}
+
 /* ---- sending ------------------------------------------------------------------------------- */
 
 int block_plan(struct engine *e, struct exchange *x, size_t overhead)
@@ -23,7 +29,7 @@ int block_plan(struct engine *e, struct exchange *x, size_t overhead)
         up->szx--;
     if (up->size > 0 && PDU_BLOCK_SIZE(up->szx) > room)
         return ERR_LIMIT;
-    if (up->size / PDU_BLOCK_SIZE(up->szx) > BLOCK_NUM_MAX)
+    if (block_number(up->size, up->szx) > BLOCK_NUM_MAX)
         return ERR_TOOLARGE;
     up->blocks = up->size > PDU_BLOCK_SIZE(up->szx);
     if (up->blocks)
@@ -46,7 +52,7 @@ struct pdu_block block_sent(const struct exchange *x)
     const struct upload *up = &x->up;
 
     return (struct pdu_block){
-        .num = (uint32_t)(up->offset / PDU_BLOCK_SIZE(up->szx)),
+        .num = (uint32_t)block_number(up->offset, up->szx),
         .more = up->offset + block_length(up) < up->size,
         .szx = up->szx,
     };
@@ -113,7 +119,7 @@ static int resize(struct upload *up, uint8_t szx)
 {
     if (szx < up->szx)
         up->szx = szx;
-    return up->size / PDU_BLOCK_SIZE(up->szx) > BLOCK_NUM_MAX ? ERR_TOOLARGE : BLOCK_NEXT;
+    return block_number(up->size, up->szx) > BLOCK_NUM_MAX ? ERR_TOOLARGE : BLOCK_NEXT;
 }
 
 /* 4.13: with a smaller size as a hint, the block that was refused is sent again in smaller ones. */
@@ -170,8 +176,7 @@ struct pdu_block block_wanted(const struct exchange *x)
 {
     const struct download *d = &x->down;
 
-    return (struct pdu_block){.num = (uint32_t)(d->received / PDU_BLOCK_SIZE(d->szx)),
-                              .szx = d->szx};
+    return (struct pdu_block){.num = (uint32_t)block_number(d->received, d->szx), .szx = d->szx};
 }
 
 static void uncount(struct engine *e, struct download *d)
@@ -294,7 +299,7 @@ static int take(struct engine *e, struct exchange *x, const struct heard *h)
     rc = append(e, x, h);
     if (rc < 0)
         return rc;
-    if (more && d->received / PDU_BLOCK_SIZE(d->szx) > BLOCK_NUM_MAX)
+    if (more && block_number(d->received, d->szx) > BLOCK_NUM_MAX)
         return ERR_TOOLARGE;
     rc = spool(e, x, !more);
     if (rc != BLOCK_DONE)

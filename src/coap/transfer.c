@@ -112,19 +112,19 @@ static void expire(struct engine *e, struct engine_timer *t, uint64_t now)
  */
 static bool evict(struct engine *e, const struct transfer *but, uint64_t now)
 {
-    list_each(&e->transfer_age, it)
-    {
-        struct transfer *t = list_item(it, struct transfer, age);
+    struct list *it = e->transfer_age.next;
+    struct transfer *t;
 
-        if (t == but)
-            continue;
-        if (now - t->touched < e->cfg.profile->ack_timeout_ms)
-            return false;
-        engine_count(e, COUNTER_block_limit);
-        fail(e, t);
-        return true;
-    }
-    return false;
+    if (but && it == &but->age)
+        it = it->next;
+    if (it == &e->transfer_age)
+        return false;
+    t = list_item(it, struct transfer, age);
+    if (now - t->touched < e->cfg.profile->ack_timeout_ms)
+        return false;
+    engine_count(e, COUNTER_block_limit);
+    fail(e, t);
+    return true;
 }
 
 static struct transfer *make(struct engine *e, struct peer *p, uint64_t key, uint64_t now)
