@@ -7,6 +7,19 @@
  *
  * Order of effects of a Register: tentative claim, txn, COMMIT, claim made visible (the old owner
  * is told), 2.01, then the event. Nothing that was there changes when the store fails.
+ *
+ * Policies, where the specification leaves room or clients need it:
+ * - Overload and a failing store are silence towards devices, never 5.03.
+ * - An Update from a new address is accepted without security too (NAT; some clients stop for ever
+ *   on 4.04): the registration id is what its holder was given. With a proven identity the new
+ *   peer must have proven the same one.
+ * - A client that omits lt does not expire before its /1/x/1 was read or written.
+ * - One operation of a device is on the wire at a time (NSTART), in the order they came. When the
+ *   device moves or registers anew they are sent again, but for Execute and Create that may have
+ *   been done: those end with ERR_TIMEOUT.
+ * - An Observe that is answered without the option ends with ERR_UNSUPPORTED and the values. Asking
+ *   for an observation that is active already returns it. Cancelling always ends it here.
+ * - Notifications count from the present address only, unless an identity is proven.
  */
 #ifndef LWM2M_LWM2M_H
 #define LWM2M_LWM2M_H
