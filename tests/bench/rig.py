@@ -145,11 +145,11 @@ def profile(process, seconds, top=15):
             subprocess.run(["perf", "record", "-q", "-F", "997", "-p", str(process), "-o", data, "--", "sleep",
                             str(seconds)], capture_output=True, check=True, timeout=seconds + 60)
             text = subprocess.run(["perf", "report", "--stdio", "-q", "--no-children", "--sort", "comm,symbol",
-                                   "-w", "16,60", "-i", data], capture_output=True, check=True, text=True,
+                                   "-i", data], capture_output=True, check=True, text=True,
                                   timeout=120).stdout
         except (OSError, subprocess.SubprocessError):
             return []
-    lines = (re.sub(r"(\s+-)+\s*$", "", line).strip() for line in text.splitlines())
+    lines = (re.sub(r"(\s+-)+\s*$", "", re.sub(r" {2,}", "  ", line)).strip() for line in text.splitlines())
     return [line for line in lines if line and not line.startswith("#")][:top]
 
 
