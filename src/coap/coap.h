@@ -116,6 +116,7 @@ struct relation {
     uint64_t token;
     uint32_t sequence; /* last accepted */
     uint32_t seen_s;   /* monotonic seconds of the last accepted; 0 = none yet */
+    uint16_t mid;      /* of its message; tells a copy of it from the same number used again */
 };
 
 /* ---- the engine ---------------------------------------------------------------------------- */

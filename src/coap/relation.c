@@ -41,21 +41,24 @@ static uint32_t seconds(uint64_t now)
     return s ? s : 1;
 }
 
-/* RFC 7641 section 3.4, but an equal number is fresh: Leshan's client repeats it when only pmax has
- * elapsed. Duplicates of a message do not come this far, their message ID gives them away. */
-static bool is_fresh(const struct relation *rel, uint32_t sequence, uint64_t now)
+/* RFC 7641 section 3.4, but an equal number is fresh in another message: Leshan's client repeats it
+ * when only pmax has elapsed. */
+static bool is_fresh(const struct relation *rel, const struct heard *h, uint64_t now)
 {
     uint32_t v1 = rel->sequence;
-    uint32_t v2 = sequence;
+    uint32_t v2 = h->sequence;
 
-    if (rel->seen_s == 0 || v1 == v2 || seconds(now) - rel->seen_s > SEQUENCE_AGE_S)
+    if (rel->seen_s == 0 || seconds(now) - rel->seen_s > SEQUENCE_AGE_S)
         return true;
+    if (v1 == v2)
+        return rel->mid != h->pdu->mid;
     return (v1 < v2 && v2 - v1 < SEQUENCE_HALF) || (v1 > v2 && v1 - v2 > SEQUENCE_HALF);
 }
 
-static void seen(struct relation *rel, uint32_t sequence, uint64_t now)
+static void seen(struct relation *rel, const struct heard *h, uint64_t now)
 {
-    rel->sequence = sequence;
+    rel->sequence = h->sequence;
+    rel->mid = h->pdu->mid;
     rel->seen_s = seconds(now);
 }
 
@@ -109,7 +112,7 @@ static bool begin_fetch(struct engine *e, struct relation *rel, const struct hea
         return false;
     if (older)
         exchange_fail(e, older, ERR_CANCELLED, now); /* a newer state makes it useless */
-    seen(rel, h->sequence, now);
+    seen(rel, h, now);
     if (fetch(e, rel->token, &out, h, now) < 0)
         engine_count(e, COUNTER_block_transfers_failed);
     return true;
@@ -130,7 +133,7 @@ void relation_heard(struct engine *e, struct relation *rel, const struct heard *
     uint64_t token = rel->token;
     bool accepted;
 
-    if (lasting && !is_fresh(rel, a.sequence, now)) {
+    if (lasting && !is_fresh(rel, h, now)) {
         engine_count(e, COUNTER_notifications_stale);
         answer(e, h, hash, true, now);
         return;
@@ -142,7 +145,7 @@ void relation_heard(struct engine *e, struct relation *rel, const struct heard *
     }
     accepted = e->ops.notification(e->ctx, rel, &a, now) == ERR_OK;
     if (accepted && lasting && relation_find(e, token) == rel)
-        seen(rel, a.sequence, now);
+        seen(rel, h, now);
     answer(e, h, hash, accepted, now);
 }
 

@@ -110,6 +110,25 @@ static void test_freshness(void **state)
     }
 }
 
+/* A copy that the network made is not said again, CON or NON. */
+static void test_copies(void **state)
+{
+    struct relation rel;
+    struct rig *r = observing(&rel);
+
+    (void)state;
+    notify(r, PDU_NON, 10, 5);
+    rig_again(r);
+    assert_int_equal(r->notifications, 1);
+    assert_int_equal(rig_count(r, COUNTER_notifications_stale), 1);
+    notify(r, PDU_NON, 11, 5);
+    assert_int_equal(r->notifications, 2);
+    rig_advance(r, 129000);
+    rig_again(r);
+    assert_int_equal(r->notifications, 3);
+    done(r, &rel);
+}
+
 /* The first one counts whatever its number, also right after the clock began. */
 static void test_first_sequence(void **state)
 {
@@ -540,6 +559,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_notifications),
         cmocka_unit_test(test_freshness),
+        cmocka_unit_test(test_copies),
         cmocka_unit_test(test_first_sequence),
         cmocka_unit_test(test_not_wanted),
         cmocka_unit_test(test_unknown_token),
