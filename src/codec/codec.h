@@ -11,8 +11,7 @@
 
 #include "model/model.h"
 
-/* ---- pdu: CoAP messages (RFC 7252 section 3)
- * ------------------------------------------------------ */
+/* ---- pdu: CoAP messages (RFC 7252 section 3) ----------------------------------------------- */
 
 enum pdu_type { PDU_CON, PDU_NON, PDU_ACK, PDU_RST };
 
@@ -132,8 +131,7 @@ uint32_t pdu_block_encode(struct pdu_block b);
 /* "2.05"; out holds 5 bytes. */
 void pdu_code_format(uint8_t code, char out[5]);
 
-/* ---- link: application/link-format (RFC 6690, LwM2M Core 6.2.1.2)
- * ---------------------------------- */
+/* ---- link: application/link-format (RFC 6690, LwM2M Core 6.2.1.2) -------------------------- */
 
 struct link_param {
     struct view name;
@@ -164,8 +162,7 @@ const struct link_param *link_param(const struct link *l, const char *name);
  * Read again (store to memory) it gives the same list. */
 int link_objlist(struct view text, const struct hash_key *key, struct objlist **ret_list);
 
-/* ---- content: payloads by Content-Format
- * ------------------------------------------------------------- */
+/* ---- content: payloads by Content-Format --------------------------------------------------- */
 
 /* What a codec must know to type and place values. */
 struct content_env {
@@ -217,20 +214,17 @@ int content_encode(int32_t format, const struct content_env *env, const struct b
 enum value_type content_type_of(const struct content_env *env, const struct path *p,
                                 bool *ret_multiple);
 
-/* ---- attr: Write-Attributes and observation attributes (spec 03 section 1)
- * ----------------------------- */
+/* ---- attr: Write-Attributes and observation attributes (spec 03 section 1) ----------------- */
 
 /* Checks "pmin=5&pmax=10&gt" (a key without value unsets): known keys, number syntax, level of the
  * path, lt < gt and lt + 2 st < gt, pmin <= pmax, epmin < epmax. ERR_ATTRIBUTES, ERR_INVALID or
  * ERR_DUPLICATE; *ret_what (static text) names the trouble. */
 int attr_check(struct view query, const struct path *p, const char **ret_what);
 
-/* ---- execargs: Execute arguments (spec 02 section 5)
- * ------------------------------------------------------ */
+/* ---- execargs: Execute arguments (spec 02 section 5) --------------------------------------- */
 int execargs_check(struct view text);
 
-/* ---- objectxml: OMA object definition files
- * ---------------------------------------------------------------- */
+/* ---- objectxml: OMA object definition files ------------------------------------------------ */
 
 /* One <Object> of an OMA LWM2M object definition. Bounded: 1 MiB of XML, 4 096 resources, no
  * external entities, no internal DTD expansion. *ret_line is set on failure too. */

@@ -130,8 +130,7 @@ struct version {
 int version_parse(struct view v, struct version *ret_version);
 int version_cmp(struct version a, struct version b);
 
-/* ---- object definitions
- * --------------------------------------------------------------------------- */
+/* ---- object definitions -------------------------------------------------------------------- */
 
 enum resource_ops { RESOURCE_READ = 1, RESOURCE_WRITE = 2, RESOURCE_EXECUTE = 4 };
 
@@ -208,8 +207,7 @@ uint64_t models_version(const struct models *m);
 struct registry *models_get(struct models *m); /* a reference */
 void models_publish(struct models *m, struct registry *next /* takes */);
 
-/* ---- identity
- * ------------------------------------------------------------------------------------- */
+/* ---- identity ------------------------------------------------------------------------------ */
 
 enum identity_type {
     IDENTITY_NONE,
@@ -230,8 +228,7 @@ bool identity_eq(const struct identity *a, const struct identity *b);
 /* Keyed hash for comparisons across threads (claim.identity_hash); 0 exactly for IDENTITY_NONE. */
 uint64_t identity_hash(const struct hash_key *key, const struct identity *id);
 
-/* ---- object list
- * ------------------------------------------------------------------------------------ */
+/* ---- object list --------------------------------------------------------------------------- */
 
 #define OBJLIST_FORMATS_MAX 12
 
@@ -254,8 +251,7 @@ struct objlist {
     struct objlist_entry entries[]; /* ascending path */
 };
 
-/* ---- registration: a snapshot
- * --------------------------------------------------------------------- */
+/* ---- registration: a snapshot -------------------------------------------------------------- */
 
 #define REGISTRATION_ID_LEN 16 /* 2 hex of slot, 14 random hex */
 #define ENDPOINT_MAX 255       /* bytes of an endpoint name */
@@ -323,8 +319,7 @@ struct registration *registration_copy(const struct registration *r);
 void registration_id_format(uint64_t id, char out[REGISTRATION_ID_LEN + 1]);
 int registration_id_parse(struct view v, uint64_t *ret_id);
 
-/* ---- claim: who owns an endpoint
- * ---------------------------------------------------------------------- */
+/* ---- claim: who owns an endpoint ----------------------------------------------------------- */
 
 /*
  * One live or tentative registration in the directory (shard/). Made by it, held by exactly one
@@ -342,8 +337,7 @@ struct claim {
     char endpoint[]; /* NUL-terminated */
 };
 
-/* ---- observation
- * ------------------------------------------------------------------------------------ */
+/* ---- observation --------------------------------------------------------------------------- */
 
 /* One observation as the store keeps it. The token's first byte is the slot of the device. */
 struct observation {
@@ -356,8 +350,7 @@ struct observation {
     int64_t since_ms;
 };
 
-/* ---- blob: a large body, given away with its message
- * -------------------------------------------------- */
+/* ---- blob: a large body, given away with its message --------------------------------------- */
 
 /* Bytes in memory, or in an unlinked temporary file once larger than the spool threshold. */
 struct blob {
@@ -369,8 +362,7 @@ struct blob *blob_new(struct view bytes); /* copies */
 struct blob *blob_new_fd(int fd /* takes */, uint64_t size);
 void blob_free(struct blob *b);
 
-/* ---- op: a command to a device
- * ---------------------------------------------------------------------- */
+/* ---- op: a command to a device ------------------------------------------------------------- */
 
 enum op_kind {
     OP_STATUS, /* snapshot of the live registration; no radio */
@@ -442,8 +434,7 @@ void op_free(struct op *op);
 /* Sets rc and calls done; the op belongs to its submitter again. */
 void op_complete(struct op *op, int rc);
 
-/* ---- event: a fact
- * --------------------------------------------------------------------------------- */
+/* ---- event: a fact ------------------------------------------------------------------------- */
 
 enum event_type {
     EVENT_REGISTERED,
@@ -483,8 +474,7 @@ struct event *event_new(enum event_type type, struct view endpoint, int64_t time
 struct event *event_ref(struct event *e);
 void event_unref(struct event *e);
 
-/* ---- txn: a durable write
- * --------------------------------------------------------------------------- */
+/* ---- txn: a durable write ------------------------------------------------------------------ */
 
 enum txn_kind {
     TXN_PUT_REGISTRATION, /* insert or replace the registration of its endpoint; the old one's

@@ -16,8 +16,7 @@
 #define NET_LISTENERS_MAX 16
 #define NET_DATAGRAM_MAX 2048 /* longer datagrams are dropped and counted */
 
-/* ---- udp_group: all sockets of all shards
- * --------------------------------------------------------- */
+/* ---- udp_group: all sockets of all shards -------------------------------------------------- */
 
 struct udp_group;
 
@@ -46,8 +45,7 @@ size_t udp_group_size(const struct udp_group *g);
 /* The shard that owns what comes from this peer. */
 uint16_t udp_group_shard_of(const struct addr *peer, uint16_t shards);
 
-/* ---- udp: the sockets of one shard on its loop
- * ------------------------------------------------------ */
+/* ---- udp: the sockets of one shard on its loop --------------------------------------------- */
 
 struct udp;
 

@@ -13,8 +13,7 @@
 #include "net/net.h"
 #include "store/read.h"
 
-/* ---- directory: endpoint and registration id → owner
- * ----------------------------------------------- */
+/* ---- directory: endpoint and registration id → owner --------------------------------------- */
 
 /* Shared by all shards and the API; striped locks held for a look-up only. */
 struct directory;
@@ -46,8 +45,7 @@ void directory_release(struct directory *dir, struct claim *c);
 /* The device lives on another shard now. False: a newer claim of its endpoint is committed. */
 bool directory_set_shard(struct directory *dir, const struct claim *c, uint16_t shard);
 
-/* ---- move: a live device between shards
- * ----------------------------------------------------------- */
+/* ---- move: a live device between shards ---------------------------------------------------- */
 
 enum move_kind {
     MOVE_WANTED, /* to the owner: give me this registration */
@@ -64,8 +62,7 @@ struct move {
     struct pending *pending; /* of the shard that asked; only it looks inside */
 };
 
-/* ---- handover: a datagram that arrived on the wrong shard
- * -------------------------------------------- */
+/* ---- handover: a datagram that arrived on the wrong shard ---------------------------------- */
 
 struct handover {
     struct mbox_node node;
@@ -74,8 +71,7 @@ struct handover {
     uint8_t bytes[];
 };
 
-/* ---- core: one shard without libuv
- * ------------------------------------------------------------------ */
+/* ---- core: one shard without libuv --------------------------------------------------------- */
 
 struct core_out {
     void (*send)(void *ctx, const struct flow *flow, struct view datagram);
@@ -126,8 +122,7 @@ struct core_stats {
 };
 void core_stats(const struct core *c, struct core_stats *ret_stats);
 
-/* ---- shards: the running set
- * --------------------------------------------------------------------------- */
+/* ---- shards: the running set --------------------------------------------------------------- */
 
 struct shards_config {
     struct core_config core; /* shard, seed are set per shard */

@@ -338,8 +338,7 @@ void rig_settle(struct rig *r)
     assert_int_equal(s.dedup_entries, 0);
 }
 
-/* ---- messages out
- * --------------------------------------------------------------------------------- */
+/* ---- messages out -------------------------------------------------------------------------- */
 
 static struct rig_sent *sent_at(struct rig *r, size_t back)
 {

@@ -387,8 +387,7 @@ static void test_upload_too_many_blocks(void **state)
     done(r);
 }
 
-/* ---- sending a blob
- * --------------------------------------------------------------------------------- */
+/* ---- sending a blob ------------------------------------------------------------------------ */
 
 static void acknowledge_blocks(struct rig *r, uint32_t from, uint32_t to)
 {

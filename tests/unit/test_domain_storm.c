@@ -133,8 +133,7 @@ static void do_notify(struct storm *s, struct fix *f)
                FORMAT_TEXT, TEXT("18"), observe);
 }
 
-/* ---- what operators do
- * --------------------------------------------------------------------------- */
+/* ---- what operators do --------------------------------------------------------------------- */
 
 static void do_op(struct storm *s, struct fix *f)
 {
@@ -161,8 +160,7 @@ static void do_op(struct storm *s, struct fix *f)
     fix_start(f, op);
 }
 
-/* ---- what the world does
- * --------------------------------------------------------------------------- */
+/* ---- what the world does ------------------------------------------------------------------- */
 
 static void do_store(struct storm *s, struct fix *f)
 {

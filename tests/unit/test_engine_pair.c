@@ -196,8 +196,7 @@ static size_t on_body_limit(void *ctx, const struct request *req)
     return BODY_MAX;
 }
 
-/* ---- client half
- * ----------------------------------------------------------------------------------- */
+/* ---- client half --------------------------------------------------------------------------- */
 
 static void on_answer(void *ctx, const struct answer *a, uint64_t now)
 {
@@ -240,8 +239,7 @@ static void ask(struct pair *p, const struct story *what)
     assert_int_equal(s->answered, 0);
 }
 
-/* ---- life
- * -------------------------------------------------------------------------------------------- */
+/* ---- life ---------------------------------------------------------------------------------- */
 
 static struct pair *pair_new(uint64_t seed)
 {
@@ -363,8 +361,7 @@ static unsigned runs(const struct story *s)
     return (unsigned)((s->down + 511) / 512);
 }
 
-/* ---- each datagram lost in turn
- * ------------------------------------------------------------------------ */
+/* ---- each datagram lost in turn ------------------------------------------------------------ */
 
 static const struct story tales[] = {
     {.method = PDU_POST, .up = 20},                    /* piggybacked */
@@ -434,8 +431,7 @@ static void test_each_two_lost(void **state)
     }
 }
 
-/* ---- bad weather
- * ------------------------------------------------------------------------------------------ */
+/* ---- bad weather --------------------------------------------------------------------------- */
 
 static struct story any_story(struct random *r)
 {
