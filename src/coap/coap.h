@@ -217,8 +217,9 @@ void engine_cancel_all(struct engine *e, uint64_t now);
 /* Cancels every exchange with this peer, in order (device gone). */
 void engine_cancel_peer(struct engine *e, const struct addr *peer, uint64_t now);
 
-/* ERR_EXISTS when the token is taken. Add it before engine_request with observe 0: a notification
- * may overtake the answer. The memory is the caller's until engine_relation_del. */
+/* ERR_EXISTS when the token is taken. Add it before the exchange that observes has ended, at the
+ * latest in its `done`; until then what arrives with the token belongs to the exchange. The memory
+ * is the caller's until engine_relation_del. */
 int engine_relation_add(struct engine *e, struct relation *rel);
 void engine_relation_del(struct engine *e, struct relation *rel);
 /* Of an exchange or a relation. */

@@ -28,29 +28,44 @@ static bool by_relation(const void *item, const void *key)
     return ((const struct exchange *)item)->relation == *(const uint64_t *)key;
 }
 
+static bool by_observed(const void *item, const void *key)
+{
+    return ((const struct exchange *)item)->observed == *(const uint64_t *)key;
+}
+
 static struct exchange *lookup(const struct engine *e, const struct table *t, table_eq_fn eq,
                                uint64_t key)
 {
     return table_get(t, hash_u64(&e->key, key), eq, &key);
 }
 
+static bool belongs(const struct exchange *x, const struct flow *flow)
+{
+    return addr_eq(&x->flow.peer, &flow->peer) && x->flow.transport == flow->transport;
+}
+
 struct exchange *exchange_find(const struct engine *e, const struct flow *flow, uint64_t token)
 {
     struct exchange *x = lookup(e, e->tokens, by_token, token);
 
-    if (x && addr_eq(&x->flow.peer, &flow->peer) && x->flow.transport == flow->transport)
-        return x;
-    return NULL;
+    return x && belongs(x, flow) ? x : NULL;
 }
 
 bool exchange_token_taken(const struct engine *e, uint64_t token)
 {
-    return lookup(e, e->tokens, by_token, token) != NULL;
+    return lookup(e, e->tokens, by_token, token) || lookup(e, e->fetches, by_observed, token);
 }
 
 struct exchange *exchange_fetching(const struct engine *e, uint64_t relation)
 {
     return lookup(e, e->fetches, by_relation, relation);
+}
+
+struct exchange *exchange_observing(const struct engine *e, const struct flow *flow, uint64_t token)
+{
+    struct exchange *x = lookup(e, e->fetches, by_observed, token);
+
+    return x && belongs(x, flow) ? x : NULL;
 }
 
 struct exchange *exchange_by_mid(const struct flow *flow, const struct peer *p, uint16_t mid)
@@ -361,7 +376,12 @@ uint64_t exchange_token(struct engine *e, uint64_t like)
 
 int exchange_retoken(struct engine *e, struct exchange *x)
 {
+    int rc = table_put(e->fetches, hash_u64(&e->key, x->token), x);
+
+    if (rc < 0)
+        return rc;
     (void)table_del(e->tokens, hash_u64(&e->key, x->token), x);
+    x->observed = x->token;
     x->token = exchange_token(e, x->token);
     return table_put(e->tokens, hash_u64(&e->key, x->token), x);
 }
@@ -412,6 +432,8 @@ static void unlist(struct engine *e, struct exchange *x)
     (void)table_del(e->tokens, hash_u64(&e->key, x->token), x);
     if (x->relation)
         (void)table_del(e->fetches, hash_u64(&e->key, x->relation), x);
+    if (x->observed)
+        (void)table_del(e->fetches, hash_u64(&e->key, x->observed), x);
 }
 
 static void finish(struct engine *e, struct exchange *x, struct answer *a, uint64_t now)

@@ -266,6 +266,7 @@ struct exchange {
     const struct profile *profile;
     uint64_t token;    /* on the wire now */
     uint64_t relation; /* the notification it completes, or 0 */
+    uint64_t observed; /* the token it had while it asked to observe, or 0 */
     uint64_t cookie;   /* of the job it waits for, or 0 */
     answer_fn done;
     void *ctx;
@@ -320,7 +321,11 @@ void exchange_unjob(struct engine *e, struct exchange *x);
 struct exchange *exchange_fetching(const struct engine *e, uint64_t relation);
 /* Lets x complete the notification of that relation, with a token of its own. */
 int exchange_fetches(struct engine *e, struct exchange *x, uint64_t relation);
-/* From now on x speaks with a fresh token of the same slot. */
+/* The first block of something to be observed has come with this token, the rest is still on its
+ * way; NULL otherwise. */
+struct exchange *exchange_observing(const struct engine *e, const struct flow *flow,
+                                    uint64_t token);
+/* From now on x speaks with a fresh token of the same slot; the old one stays known. */
 int exchange_retoken(struct engine *e, struct exchange *x);
 bool exchange_token_taken(const struct engine *e, uint64_t token);
 /* A token nobody uses, with the first byte of `like`. */
@@ -396,7 +401,7 @@ struct engine {
     bool held_back;        /* no queue moves now */
     struct table *tokens;  /* exchanges */
     struct table *jobs;    /* exchanges that wait for the owner, by cookie */
-    struct table *fetches; /* exchanges that complete a notification, by its relation's token */
+    struct table *fetches; /* by token: of the notification they complete, or that was `observed` */
     uint64_t last_cookie;
     struct table *relations;
 };

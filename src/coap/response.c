@@ -125,6 +125,17 @@ static void separate(struct engine *e, struct exchange *x, const struct heard *h
     exchange_heard(e, x, h, now);
 }
 
+/* A notification overtakes the rest of the first answer, which will be no older: nothing to tell.
+ */
+static void accept(struct engine *e, const struct heard *h, uint32_t hash, uint64_t now)
+{
+    engine_count(e, COUNTER_notifications_stale);
+    if (h->pdu->type != PDU_CON)
+        return;
+    reply_empty(e, h->flow, PDU_ACK, h->pdu->mid);
+    dedup_remember(e, h->flow, hash, h->pdu->mid, PDU_ACK, now);
+}
+
 void response_input(struct engine *e, const struct flow *flow, struct view datagram,
                     const struct pdu *pdu, uint64_t now)
 {
@@ -159,6 +170,10 @@ void response_input(struct engine *e, const struct flow *flow, struct view datag
     rel = token ? relation_find(e, token) : NULL;
     if (rel && !h.bad) {
         relation_heard(e, rel, &h, hash, now);
+        return;
+    }
+    if (!rel && !h.bad && token && exchange_observing(e, flow, token)) {
+        accept(e, &h, hash, now);
         return;
     }
     if (!rel)

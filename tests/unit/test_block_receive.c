@@ -423,13 +423,51 @@ static void test_observe_in_blocks(void **state)
     assert_true(rig_token(&p) != RIG_TOKEN);
     assert_int_equal(rig_token(&p) >> 56, RIG_TOKEN >> 56);
     assert_false(rig_option(&p, PDU_OBSERVE, &v));
-    assert_false(engine_token_known(r->e, RIG_TOKEN));
+    assert_true(engine_token_known(r->e, RIG_TOKEN));
     assert_true(engine_token_known(r->e, rig_token(&p)));
     give(r, 1, false, 4, .n = 1);
     rig_expect_sent(r, 2);
     expect_body(r, 257);
     assert_true(r->answer[0].observe);
     assert_int_equal(r->answer[0].sequence, 5);
+    done(r);
+}
+
+/* One that comes before the rest is here does not end the observation, although no relation is
+ * there. */
+static void test_observe_in_blocks_overtaken(void **state)
+{
+    struct rig *r = rig_new();
+    struct outgoing out = rig_outgoing(r, PDU_GET, "/3");
+    struct pdu p;
+
+    (void)state;
+    out.observe = 0;
+    (void)rig_request(r, &out);
+    give(r, 0, true, 4, .observe = true);
+    p = rig_sent(r, 0);
+    rig_expect_sent(r, 2);
+    for (int i = 0; i < 2; i++) {
+        rig_begin(r, i ? PDU_NON : PDU_CON, PDU_CONTENT, 70, RIG_TOKEN);
+        rig_uint(r, PDU_OBSERVE, 6);
+        rig_input(r);
+        rig_again(r);
+        rig_expect_sent(r, i ? 0 : 2);
+    }
+    assert_int_equal(rig_sent(r, 0).type, PDU_ACK);
+    r->flow.peer.port++; /* not for anybody */
+    rig_begin(r, PDU_NON, PDU_CONTENT, 71, RIG_TOKEN);
+    rig_input(r);
+    r->flow.peer.port--;
+    rig_expect_sent(r, 1);
+    assert_int_equal(rig_sent(r, 0).type, PDU_RST);
+    rig_begin(r, PDU_ACK, PDU_CONTENT, p.mid, rig_token(&p));
+    rig_uint(r, PDU_CONTENT_FORMAT, 112);
+    rig_block(r, PDU_BLOCK2, 1, false, 4);
+    rig_body(r, body + 256, 1);
+    rig_input(r);
+    expect_body(r, 257);
+    assert_false(engine_token_known(r->e, RIG_TOKEN));
     done(r);
 }
 
@@ -623,6 +661,7 @@ int main(void)
         cmocka_unit_test(test_download_body_of_the_request),
         cmocka_unit_test(test_upload_then_download),
         cmocka_unit_test(test_observe_in_blocks),
+        cmocka_unit_test(test_observe_in_blocks_overtaken),
         cmocka_unit_test(test_spool),
         cmocka_unit_test(test_spool_at_once),
         cmocka_unit_test(test_at_the_threshold_nothing_is_spooled),
