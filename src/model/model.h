@@ -339,7 +339,8 @@ struct claim {
 
 /* ---- observation --------------------------------------------------------------------------- */
 
-/* One observation as the store keeps it. The token's first byte is the slot of the device. */
+/* One observation as the store keeps it. The token's first byte is the slot that the device had
+ * when it was made; made again for a later registration it keeps the token. */
 struct observation {
     uint64_t token; /* big endian on the wire, 8 bytes; also its id (16 hex) towards operators */
     uint64_t row;   /* registration row it belongs to */
@@ -347,6 +348,7 @@ struct observation {
     struct path path;
     int32_t format;         /* Accept asked for, or FORMAT_NONE */
     struct view attributes; /* query text "pmin=5&pmax=10", "" when none */
+    /* Unix ms; 0: wanted, but the device has not accepted it under this registration yet. */
     int64_t since_ms;
 };
 
@@ -408,7 +410,7 @@ struct op {
     struct batch *values; /* owned: Write, Create */
     struct blob *body;    /* owned: Write of one opaque resource from a file, instead of values */
     char *text;           /* owned: Execute arguments, attributes "pmin=5&pmax=10" */
-    uint64_t token;       /* OBSERVE_CANCEL */
+    uint64_t token;       /* OBSERVE_CANCEL; OBSERVE: 0, or the wanted one that moves house */
     uint8_t hops;         /* times it was passed on because the device had moved */
     uint64_t deadline;    /* monotonic ms */
     void (*done)(struct op *op);
@@ -478,7 +480,8 @@ void event_unref(struct event *e);
 
 enum txn_kind {
     TXN_PUT_REGISTRATION, /* insert or replace the registration of its endpoint; the old one's
-                             observations go with it unless the id is the same (Update) */
+                             observations pass to it, with since 0 unless the id is the same
+                             (Update) */
     TXN_DEL_REGISTRATION, /* by row and generation, with its observations */
     TXN_RENEW,            /* expiry and last seen of many rows, ascending row */
     TXN_PUT_OBSERVATION,

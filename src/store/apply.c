@@ -22,7 +22,7 @@ enum {
     STMT_DELETE_RENEWAL,
     STMT_RENEW,
     STMT_PUT_OBSERVATION,
-    STMT_MOVE_OBSERVATIONS,
+    STMT_PASS_OBSERVATIONS,
     STMT_DELETE_OBSERVATIONS,
     STMT_DELETE_OBSERVATION,
     STMT_PUT_MODEL,
@@ -54,7 +54,9 @@ static const char *const sql[STMT_COUNT] = {
                              "(token, row, reg_id, path, format, attributes, since) "
                              "SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 FROM registration "
                              "WHERE row = ?2 AND reg_id = ?3",
-    [STMT_MOVE_OBSERVATIONS] = "UPDATE observation SET row = ?2 WHERE row = ?1",
+    /* To the next registration, whose device has yet to be asked; an Update changes nothing. */
+    [STMT_PASS_OBSERVATIONS] = "UPDATE observation SET row = ?2, reg_id = ?3, "
+                               "since = CASE WHEN reg_id = ?3 THEN since ELSE 0 END WHERE row = ?1",
     [STMT_DELETE_OBSERVATIONS] = "DELETE FROM observation WHERE row = ?1",
     [STMT_DELETE_OBSERVATION] = "DELETE FROM observation WHERE token = ?1",
     [STMT_PUT_MODEL] = "INSERT OR REPLACE INTO model (object, version, xml) VALUES (?1, ?2, ?3)",
@@ -229,15 +231,12 @@ static int replace(struct apply *a, const struct stored *old, const struct regis
 {
     int rc = links_drop(a->links, old->objlist);
 
-    if (rc == ERR_OK && old->id != r->id)
-        rc = run_u64(a, STMT_DELETE_OBSERVATIONS, old->row);
-    if (rc < 0 || old->row == r->row)
-        return rc;
-    if (old->id == r->id) {
-        db_bind_u64(a->stmt[STMT_MOVE_OBSERVATIONS], 2, r->row);
-        rc = run_u64(a, STMT_MOVE_OBSERVATIONS, old->row);
+    if (rc == ERR_OK && (old->id != r->id || old->row != r->row)) {
+        db_bind_u64(a->stmt[STMT_PASS_OBSERVATIONS], 2, r->row);
+        db_bind_u64(a->stmt[STMT_PASS_OBSERVATIONS], 3, r->id);
+        rc = run_u64(a, STMT_PASS_OBSERVATIONS, old->row);
     }
-    return rc < 0 ? rc : delete_row(a, old->row);
+    return rc < 0 || old->row == r->row ? rc : delete_row(a, old->row);
 }
 
 static bool key_valid(uint64_t row, uint64_t generation)

@@ -172,29 +172,53 @@ static void update_keeps_observations(void **state)
     assert_int_equal(device_count(f), 0);
 }
 
-static void register_replaces_and_drops_observations(void **state)
+static void assert_wanted(struct fixture *f, uint64_t token, const struct registration *r)
+{
+    struct observed o = {0};
+
+    assert_int_equal(read_observations(f->reader, token - 1, 1, observed_add, &o), ERR_OK);
+    assert_int_equal(o.count, 1);
+    assert_int_equal(o.o[0]->token, token);
+    assert_int_equal(o.o[0]->row, r->row);
+    assert_int_equal(o.o[0]->registration_id, r->id);
+    assert_int_equal(o.o[0]->since_ms, 0);
+    assert_int_equal(o.o[0]->path.id[2], 5700);
+    assert_view(o.o[0]->attributes, VIEW_LIT("pmin=5&pmax=10"));
+}
+
+/* They are wanted of the next registration, of whichever row, within the same transaction. */
+static void register_replaces_and_passes_observations(void **state)
 {
     struct fixture *f = *state;
     char name[32];
-    struct registration r = device(1, name);
+    struct registration r = device(1, name), other = device(2, name);
     struct rows rows = {0};
 
+    assert_int_equal(run(f->store, put_txn(&other)), ERR_OK);
+    r = device(1, name);
     assert_int_equal(run(f->store, put_txn(&r)), ERR_OK);
     assert_int_equal(run(f->store, observe_txn(11, 1, r.id)), ERR_OK);
+    assert_int_equal(run(f->store, observe_txn(20, 2, other.id)), ERR_OK);
     r.id++;
     r.generation++;
     assert_int_equal(run(f->store, put_txn(&r)), ERR_OK); /* same row */
-    assert_int_equal(count_observations(f), 0);
+    assert_wanted(f, 11, &r);
     assert_int_equal(run(f->store, observe_txn(12, 1, r.id)), ERR_OK);
     r.id++;
     r.generation++;
     r.row = 50;
     assert_int_equal(run(f->store, put_txn(&r)), ERR_OK); /* another row */
-    assert_int_equal(count_observations(f), 0);
-    assert_int_equal(device_count(f), 1);
-    assert_int_equal(read_registrations(f->reader, 0, 10, rows_add, &rows), ERR_OK);
+    assert_wanted(f, 11, &r);
+    assert_wanted(f, 12, &r);
+    assert_int_equal(run(f->store, observe_txn(12, r.row, r.id - 1)), ERR_UNREGISTERED);
+    assert_wanted(f, 12, &r);
+    assert_int_equal(device_count(f), 2);
+    assert_int_equal(read_registrations(f->reader, 2, 10, rows_add, &rows), ERR_OK);
     assert_int_equal(rows.count, 1);
     assert_registration(rows.r[0], &r);
+    /* The next registration ends without a successor: so do they, but no one else's. */
+    assert_int_equal(run(f->store, del_txn(r.row, r.generation)), ERR_OK);
+    assert_int_equal(count_observations(f), 1);
 }
 
 static void older_generation_loses(void **state)
@@ -492,7 +516,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(keys_out_of_range_are_refused, fixture_setup,
                                         fixture_teardown),
         cmocka_unit_test_setup_teardown(update_keeps_observations, fixture_setup, fixture_teardown),
-        cmocka_unit_test_setup_teardown(register_replaces_and_drops_observations, fixture_setup,
+        cmocka_unit_test_setup_teardown(register_replaces_and_passes_observations, fixture_setup,
                                         fixture_teardown),
         cmocka_unit_test_setup_teardown(older_generation_loses, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(observations_need_their_registration, fixture_setup,
