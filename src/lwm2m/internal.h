@@ -59,6 +59,7 @@ struct device_rare {
     struct list reports; /* struct report: observations */
     struct list runs;    /* struct run: operations, oldest first */
     uint32_t report_count, run_count, running;
+    bool remaking;           /* one of the runs makes a wanted observation of our own accord */
     struct job *job;         /* durable change of this registration under way */
     struct pending *waiting; /* request of the device to handle again when the job is done */
     bool again;              /* changed while the job was under way: store once more */
@@ -281,6 +282,8 @@ struct job {
     struct change *change;   /* UPDATE: owned */
     enum event_type reason;  /* REMOVE */
     uint64_t token;          /* OBSERVE */
+    bool again;              /* OBSERVE: the store had the observation before */
+    bool moved;              /* OBSERVE: it is on another shard now, with its device */
     uint64_t *ids;           /* RENEW: owned */
     size_t id_count;
     bool superseded; /* REGISTER: a newer one of the endpoint waits */
@@ -363,8 +366,21 @@ size_t select_format_candidates(const struct device *dev, enum select_class clas
                                 enum value_type type, bool write, int32_t out[SELECT_MAX]);
 /* The device refused this format, yet took another. */
 void select_format_learn(struct device *dev, enum select_class class, int32_t refused);
+struct run;
+/* Fills the candidates of an operation. */
+void select_format_start(struct run *run, uint64_t now);
+/* When the answer refuses the format and there is another one to try: goes on to that. */
+bool select_format_next(struct run *run, const struct answer *a);
+/* The device took one: only that shows that what it refused before were the formats. */
+void select_format_accepted(const struct run *run);
 
 /* ---- manage.c: operations -------------------------------------------------------------------- */
+
+/* What is asked of the device next. */
+enum run_step {
+    RUN_ITSELF,
+    RUN_ATTACH /* Write-Attributes, because Observe cannot carry the attributes */
+};
 
 /* An operation of a device, waiting or under way. */
 struct run {
@@ -380,9 +396,17 @@ struct run {
     uint16_t refused; /* bit i: candidate i was */
     int32_t candidates[SELECT_MAX];
     bool halting; /* we are cancelling the exchange ourselves */
+    enum run_step step;
+    bool attached;   /* OBSERVE: the attributes have been written */
+    bool own;        /* OBSERVE: not an operator's, but to make a wanted one */
+    uint64_t wanted; /* OBSERVE: token of the wanted one that it makes, 0: a new one */
 };
 
 void manage_op(struct domain *d, struct op *op /* takes */, uint64_t now);
+/* Queues our own OBSERVE of a wanted observation. ERR_NOMEM, ERR_FULL: op stays the caller's. */
+int manage_remake(struct domain *d, struct device *dev, struct op *op, uint64_t wanted);
+/* Lets an operation look for its device with the next manage_rehome; without memory it ends. */
+void manage_stray(struct domain *d, struct op *op /* takes */);
 /* Completes and counts. */
 void manage_complete(struct domain *d, struct op *op, int rc);
 /* Sends what may be sent. */
@@ -420,26 +444,49 @@ void result_learn(struct domain *d, struct device *dev, struct op *op, uint64_t 
 
 /* ---- report.c: observations; send.c ---------------------------------------------------------- */
 
+enum report_state {
+    REPORT_WANTED, /* not in the engine: the device of this registration has not accepted it yet */
+    REPORT_ACTIVE, /* in the engine */
+    REPORT_ENDING  /* not in the engine any more: being cancelled */
+};
+
 struct report {
     struct relation relation;
     struct list node;
     struct device *device;
     struct path path;
     int32_t format;
-    uint8_t szx;
+    enum report_state state;
+    bool attached;  /* the attributes were written to the path: they are in no query */
+    bool durable;   /* the store has it: wanted by an operator until cancelled */
+    bool storing;   /* a job of it is under way */
     bool announced; /* the event has been emitted */
-    bool ending;    /* being cancelled: not in the engine */
+    bool tried;     /* WANTED: the device has been asked in this round */
     int64_t since_ms;
     struct batch *initial; /* value that came with the answer, until announced */
     char attributes[];
 };
 
+/* What the device has accepted. */
+struct report_terms {
+    uint64_t token;
+    int32_t format;
+    bool attached;
+};
+
 struct report *report_find(const struct device *dev, uint64_t token);
-/* An active one of the same path, attributes and format, or NULL. */
+/* Since 1.2 the query of an Observe may carry attributes. */
+bool report_in_query(const struct device *dev);
+/* An active or wanted one of the same path, attributes and format, or NULL. */
 struct report *report_like(const struct device *dev, const struct op *op);
-/* The device accepted the observation of op: keeps it and has it stored. Takes op on success. */
-int report_start(struct domain *d, struct device *dev, struct op *op, uint64_t token,
-                 int32_t format, const struct answer *a, uint64_t now);
+/* One that is durable already and only has to be made. NULL without memory. */
+struct report *report_want(struct device *dev, const struct observation *o);
+/* The device accepted the observation of op: keeps it, or the wanted one of this token, and has it
+ * stored. Takes op on success. */
+int report_start(struct domain *d, struct device *dev, struct op *op,
+                 const struct report_terms *terms, const struct answer *a, uint64_t now);
+/* From here on nothing is told of it. */
+void report_silence(struct domain *d, struct report *r);
 void report_done(struct domain *d, struct job *job, int rc, uint64_t now);
 /* Out of the engine, out of the device, out of memory; the event says why. */
 void report_end(struct domain *d, struct report *r, int rc, const char *detail, uint64_t now);
@@ -454,9 +501,26 @@ int report_outgoing(struct domain *d, struct relation *rel, struct outgoing *fil
 int report_load(struct domain *d, const struct observation *o);
 int report_list(struct device *dev, struct op *op);
 void report_describe(const struct report *r, struct op_observation *ret);
+/* As the result of an OBSERVE. */
+int report_result(const struct report *r, struct op *op);
 /* Stops and restarts delivery around a move. */
 void report_detach(struct domain *d, struct device *dev, uint64_t now);
 void report_adopt(struct domain *d, struct device *dev, uint64_t now);
+
+/* ---- wanted.c: observations outlive the registration they were made under ---------------------
+ */
+
+/* The registration is replaced: has its observations follow the endpoint, by way of d->orphans. */
+void wanted_leave(struct domain *d, const struct device *dev);
+/* One that has followed to this device. Takes op. */
+void wanted_inherit(struct domain *d, struct device *dev, struct op *op, uint64_t now);
+/* The device is awake and reachable: makes what is wanted, one after the other. */
+void wanted_start(struct domain *d, struct device *dev, uint64_t now);
+/* The next of this round, without sending it yet. */
+void wanted_next(struct domain *d, struct device *dev);
+/* The device has refused it: it is wanted no more. */
+void wanted_refused(struct domain *d, struct device *dev, uint64_t token, int rc, uint8_t code,
+                    uint64_t now);
 
 void send_request(struct domain *d, struct request *req, uint64_t now);
 

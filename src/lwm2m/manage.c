@@ -45,6 +45,8 @@ static struct op *run_end(struct run *run)
     list_del(&run->node);
     dev->rare->run_count--;
     d->run_count--;
+    if (run->own)
+        dev->rare->remaking = false;
     mem_free(run);
     return op;
 }
@@ -208,28 +210,25 @@ static int fill_nothing(struct run *run, struct outgoing *out, struct buf *body,
 static int fill_observe(struct run *run, struct outgoing *out, struct buf *body, uint64_t now)
 {
     out->observe = 0;
-    out->query = view_str(run->op->text);
+    if (!run->attached)
+        out->query = view_str(run->op->text);
     return fill_read(run, out, body, now);
 }
 
 /* LwM2M Core 6.4.4: the same token, path and options as the observation. */
 static int fill_cancel(struct run *run, struct outgoing *out, struct buf *body, uint64_t now)
 {
-    struct report *r = report_find(run->device, run->op->token);
+    const struct report *r = report_find(run->device, run->op->token);
 
     (void)body;
     (void)now;
     if (r == NULL)
         return ERR_NOTFOUND;
-    if (!r->ending) {
-        /* Out of the engine first: from here on the token is that of this exchange. */
-        engine_relation_del(run->domain->engine, &r->relation);
-        r->ending = true;
-    }
     out->observe = 1;
     out->token = r->relation.token;
     out->path = manage_path(run->domain, run->device, &r->path);
-    out->query = view_str(r->attributes);
+    if (!r->attached)
+        out->query = view_str(r->attributes);
     out->accept = r->format;
     return ERR_OK;
 }
@@ -237,75 +236,25 @@ static int fill_cancel(struct run *run, struct outgoing *out, struct buf *body, 
 typedef int (*fill_fn)(struct run *run, struct outgoing *out, struct buf *body, uint64_t now);
 
 /* How each kind goes to the device. */
-static const struct {
+static const struct row {
     uint8_t method; /* 0: it does not */
-    bool accepts;   /* candidates are for Accept */
-    bool writes;    /* … for Content-Format */
     fill_fn fill;
 } rows[OP_KIND_COUNT] = {
-    [OP_READ] = {PDU_GET, true, false, fill_read},
-    [OP_DISCOVER] = {PDU_GET, false, false, fill_discover},
-    [OP_WRITE_REPLACE] = {PDU_PUT, false, true, fill_write},
-    [OP_WRITE_UPDATE] = {PDU_POST, false, true, fill_write},
-    [OP_WRITE_ATTRIBUTES] = {PDU_PUT, false, false, fill_attributes},
-    [OP_EXECUTE] = {PDU_POST, false, false, fill_execute},
-    [OP_CREATE] = {PDU_POST, false, true, fill_create},
-    [OP_DELETE] = {PDU_DELETE, false, false, fill_nothing},
-    [OP_OBSERVE] = {PDU_GET, true, false, fill_observe},
-    [OP_OBSERVE_CANCEL] = {PDU_GET, false, false, fill_cancel},
+    [OP_READ] = {PDU_GET, fill_read},
+    [OP_DISCOVER] = {PDU_GET, fill_discover},
+    [OP_WRITE_REPLACE] = {PDU_PUT, fill_write},
+    [OP_WRITE_UPDATE] = {PDU_POST, fill_write},
+    [OP_WRITE_ATTRIBUTES] = {PDU_PUT, fill_attributes},
+    [OP_EXECUTE] = {PDU_POST, fill_execute},
+    [OP_CREATE] = {PDU_POST, fill_create},
+    [OP_DELETE] = {PDU_DELETE, fill_nothing},
+    [OP_OBSERVE] = {PDU_GET, fill_observe},
+    [OP_OBSERVE_CANCEL] = {PDU_GET, fill_cancel},
 };
 
-/* ---- formats --------------------------------------------------------------------------------- */
-
-static bool is_one_value(struct run *run, bool multiple)
+static const struct row *row_of(const struct run *run)
 {
-    const struct op *op = run->op;
-
-    if (op->body != NULL || op->path.depth == 4)
-        return true;
-    if (op->path.depth < 3 || op->kind == OP_WRITE_UPDATE)
-        return false;
-    if (op->values != NULL)
-        return batch_size(op->values) == 1 && batch_at(op->values, 0)->path.depth == 3 &&
-               batch_at(op->values, 0)->value.type != VALUE_NONE;
-    return !multiple;
-}
-
-static void choose_formats(struct run *run, uint64_t now)
-{
-    const struct op *op = run->op;
-    struct content_env env;
-    enum value_type type;
-    bool multiple = false;
-
-    run->candidates[0] = op->format;
-    run->candidate_count = 1;
-    if (op->format != FORMAT_NONE || !(rows[op->kind].accepts || rows[op->kind].writes))
-        return;
-    domain_env(run->domain, run->device, now, &env);
-    type = content_type_of(&env, &op->path, &multiple);
-    run->class = is_one_value(run, multiple) ? SELECT_ONE : SELECT_MANY;
-    if (op->body != NULL)
-        type = VALUE_OPAQUE;
-    else if (op->values != NULL && batch_size(op->values) > 0)
-        type = batch_at(op->values, 0)->value.type;
-    run->candidate_count = (uint8_t)select_format_candidates(
-        run->device, run->class, type, rows[op->kind].writes, run->candidates);
-}
-
-/* Some clients say 4.15 of an Accept that they do not support; both mean the format. */
-static bool refuses_format(const struct run *run, const struct answer *a)
-{
-    return (a->code == err_coap_code(ERR_NOTACCEPTABLE) || a->code == err_coap_code(ERR_FORMAT)) &&
-           run->candidate + 1 < run->candidate_count;
-}
-
-/* Only what it took in the end shows that the refusals were of the formats. */
-static void learn_refused(const struct run *run)
-{
-    for (unsigned i = 0; i < run->candidate; i++)
-        if ((run->refused & 1u << i) != 0)
-            select_format_learn(run->device, run->class, run->candidates[i]);
+    return &rows[run->step == RUN_ATTACH ? OP_WRITE_ATTRIBUTES : run->op->kind];
 }
 
 /* ---- sending --------------------------------------------------------------------------------- */
@@ -316,12 +265,13 @@ static int request(struct run *run, uint64_t now)
 {
     struct domain *d = run->domain;
     struct device *dev = run->device;
+    const struct row *row = row_of(run);
     struct op *op = run->op;
     struct flow flow;
     struct outgoing out = {
         .flow = &flow,
         .profile = device_profile(d, dev),
-        .code = rows[op->kind].method,
+        .code = row->method,
         .path = manage_path(d, dev, &op->path),
         .format = FORMAT_NONE,
         .accept = FORMAT_NONE,
@@ -335,10 +285,10 @@ static int request(struct run *run, uint64_t now)
     int rc;
 
     device_flow(d, dev, &flow);
-    run->token = manage_token(d, dev);
+    run->token = run->wanted != 0 && run->step == RUN_ITSELF ? run->wanted : manage_token(d, dev);
     out.token = run->token;
     buf_init(&body, BODY_MAX);
-    rc = rows[op->kind].fill(run, &out, &body, now);
+    rc = row->fill(run, &out, &body, now);
     if (rc == ERR_OK && out.path.p == NULL)
         rc = ERR_NOMEM;
     if (rc == ERR_OK)
@@ -352,20 +302,29 @@ static int request(struct run *run, uint64_t now)
     return ERR_OK;
 }
 
-/* An observation of this kind that is there already is the answer. */
-static bool is_observed(struct run *run)
+/* An observation of this kind that is there already is the answer, and one that is wanted is made
+ * under its token. True when there is nothing to ask. */
+static bool settle_observe(struct run *run)
 {
-    struct op *op = run->op;
-    const struct report *r = op->kind == OP_OBSERVE ? report_like(run->device, op) : NULL;
+    struct domain *d = run->domain;
+    struct device *dev = run->device;
+    const struct report *r = run->own ? report_find(dev, run->wanted) : report_like(dev, run->op);
 
-    if (r == NULL)
-        return false;
-    op->result.observations = mem_new(sizeof(*op->result.observations));
-    if (op->result.observations == NULL)
-        return false;
-    report_describe(r, &op->result.observations[0]);
-    op->result.observation_count = 1;
-    return true;
+    if (run->own && (r == NULL || r->state != REPORT_WANTED)) {
+        run_finish(run, ERR_OK);
+        wanted_next(d, dev);
+        return true;
+    }
+    if (r != NULL && r->state == REPORT_ACTIVE) {
+        run_finish(run, report_result(r, run->op));
+        return true;
+    }
+    run->wanted = r != NULL ? r->relation.token : 0;
+    if (r == NULL && dev->rare->report_count >= d->cfg.observation_limit) {
+        run_finish(run, ERR_LIMIT);
+        return true;
+    }
+    return false;
 }
 
 static void run_send(struct run *run, uint64_t now)
@@ -373,17 +332,10 @@ static void run_send(struct run *run, uint64_t now)
     const struct domain *d = run->domain;
     int rc;
 
-    if (is_observed(run)) {
-        run_finish(run, ERR_OK);
+    if (run->op->kind == OP_OBSERVE && settle_observe(run))
         return;
-    }
-    if (run->op->kind == OP_OBSERVE &&
-        run->device->rare->report_count >= d->cfg.observation_limit) {
-        run_finish(run, ERR_LIMIT);
-        return;
-    }
     if (run->candidate_count == 0)
-        choose_formats(run, now);
+        select_format_start(run, now);
     arena_reset(d->arena);
     rc = request(run, now);
     if (rc < 0)
@@ -397,13 +349,30 @@ static bool is_held(const struct device_rare *rare)
                                  (rare->job->kind == JOB_UPDATE && update_moves(rare->job)));
 }
 
+/* Another operation is asking for the observation that this one wants. */
+static bool is_asked_for(const struct run *run)
+{
+    const struct report *r = run->op->kind == OP_OBSERVE ? report_like(run->device, run->op) : NULL;
+
+    if (r == NULL || r->state != REPORT_WANTED)
+        return false;
+    list_each(&run->device->rare->runs, it)
+    {
+        const struct run *other = list_item(it, struct run, node);
+
+        if (other != run && other->exchange != NULL && other->wanted == r->relation.token)
+            return true;
+    }
+    return false;
+}
+
 static struct run *next_waiting(struct device_rare *rare)
 {
     list_each(&rare->runs, it)
     {
         struct run *run = list_item(it, struct run, node);
 
-        if (run->exchange == NULL)
+        if (run->exchange == NULL && !is_asked_for(run))
             return run;
     }
     return NULL;
@@ -424,23 +393,48 @@ void manage_pump(struct domain *d, struct device *dev, uint64_t now)
 
 /* ---- answers --------------------------------------------------------------------------------- */
 
+/* Attributes that Observe could not carry are written to the path, and then it is observed without.
+ * True when there is another request to make. */
+static bool turns_to_attributes(struct run *run, const struct answer *a)
+{
+    unsigned class = PDU_CODE_CLASS(a->code);
+    const char *text = run->op->text;
+
+    if (run->op->kind != OP_OBSERVE || run->attached || text == NULL || text[0] == '\0')
+        return false;
+    if (run->step == RUN_ATTACH && class == 2) {
+        run->step = RUN_ITSELF;
+        run->attached = true;
+        return true;
+    }
+    if (run->step == RUN_ATTACH || class != 4)
+        return false;
+    run->step = RUN_ATTACH;
+    run->candidate = 0;
+    run->refused = 0;
+    return true;
+}
+
 static void end_observe(struct run *run, const struct answer *a, uint64_t now)
 {
     struct domain *d = run->domain;
     struct device *dev = run->device;
-    uint64_t token = run->token;
-    int32_t format = run->candidates[run->candidate];
+    struct report_terms terms = {
+        .token = run->token, .format = run->candidates[run->candidate], .attached = run->attached};
+    uint64_t wanted = run->wanted;
+    bool own = run->own;
     int rc = result_read(d, dev, run->op, a, now);
     struct op *op = run_end(run);
 
-    if (rc == ERR_DEVICE) {
-        manage_complete(d, op, rc);
-        return;
-    }
-    /* Values without the option: read, not observed. */
-    rc = a->observe ? report_start(d, dev, op, token, format, a, now) : ERR_UNSUPPORTED;
+    if (rc != ERR_DEVICE) /* values without the option: read, not observed */
+        rc = a->observe ? report_start(d, dev, op, &terms, a, now) : ERR_UNSUPPORTED;
     if (rc < 0)
         manage_complete(d, op, rc);
+    if (wanted != 0 &&
+        (rc == ERR_UNSUPPORTED || (rc == ERR_DEVICE && PDU_CODE_CLASS(a->code) == 4)))
+        wanted_refused(d, dev, wanted, rc, a->code, now);
+    if (own)
+        wanted_next(d, dev);
 }
 
 /* Whatever the device says, the observation is over here: later notifications are rejected. */
@@ -502,14 +496,18 @@ static void answered(void *ctx, const struct answer *a, uint64_t now)
         device_seen(d, dev, now);
         if (a->szx < 7)
             dev->szx = a->szx;
-        if (refuses_format(run, a)) {
+        if (select_format_next(run, a)) {
             blob_free(a->blob);
-            run->refused |= (uint16_t)(1u << run->candidate++);
+            manage_pump(d, dev, now);
+            return;
+        }
+        if (turns_to_attributes(run, a)) {
+            blob_free(a->blob);
             manage_pump(d, dev, now);
             return;
         }
         if (PDU_CODE_CLASS(a->code) == 2)
-            learn_refused(run);
+            select_format_accepted(run);
     }
     end_run(run, a, now);
     manage_pump(d, dev, now);
@@ -569,12 +567,28 @@ void manage_orphan(struct domain *d, struct device *dev, uint64_t now)
     {
         struct run *run = list_item(it, struct run, node);
 
+        if (run->own) { /* what it makes follows by itself */
+            run_finish(run, ERR_CANCELLED);
+            continue;
+        }
         timer_stop(d->limits, &run->limit);
         list_del(&run->node);
         list_push(&d->orphans, &run->node);
         dev->rare->run_count--;
         d->run_count--;
     }
+}
+
+void manage_stray(struct domain *d, struct op *op)
+{
+    struct run *run = mem_new(sizeof(*run));
+
+    if (run == NULL) {
+        manage_complete(d, op, ERR_NOMEM);
+        return;
+    }
+    run->op = op;
+    list_push(&d->orphans, &run->node);
 }
 
 void manage_rehome(struct domain *d, uint64_t now)
@@ -654,6 +668,38 @@ static const local_fn locals[OP_KIND_COUNT] = {
     [OP_DEREGISTER] = op_deregister,
 };
 
+/* Before the first request. */
+static int prepare(struct run *run)
+{
+    const struct op *op = run->op;
+    struct report *r;
+
+    if (op->kind == OP_OBSERVE && op->text != NULL && op->text[0] != '\0' &&
+        !report_in_query(run->device))
+        run->step = RUN_ATTACH;
+    if (op->kind != OP_OBSERVE_CANCEL)
+        return ERR_OK;
+    r = report_find(run->device, op->token);
+    if (r == NULL)
+        return ERR_NOTFOUND;
+    /* What crosses the request on its way is not told any more, and rejected. */
+    report_silence(run->domain, r);
+    return ERR_OK;
+}
+
+int manage_remake(struct domain *d, struct device *dev, struct op *op, uint64_t wanted)
+{
+    struct run *run;
+    int rc = run_add(d, dev, op, &run);
+
+    if (rc < 0)
+        return rc;
+    run->own = true;
+    run->wanted = wanted;
+    dev->rare->remaking = true;
+    return prepare(run);
+}
+
 void manage_op(struct domain *d, struct op *op, uint64_t now)
 {
     struct device *dev = chain_by_endpoint(d, view_str(op->endpoint));
@@ -662,6 +708,10 @@ void manage_op(struct domain *d, struct op *op, uint64_t now)
 
     if (dev == NULL) {
         d->ops->op_elsewhere(d->ctx, op);
+        return;
+    }
+    if (op->kind == OP_OBSERVE && op->token != 0) {
+        wanted_inherit(d, dev, op, now);
         return;
     }
     rc = check_op(d, dev, op, now);
@@ -678,7 +728,10 @@ void manage_op(struct domain *d, struct op *op, uint64_t now)
         device_trim(dev);
         return;
     }
-    if (op->deadline != 0)
+    rc = prepare(run);
+    if (rc < 0)
+        run_finish(run, rc);
+    else if (op->deadline != 0)
         timer_start(d->limits, &run->limit, op->deadline);
     manage_pump(d, dev, now);
 }

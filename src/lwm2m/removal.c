@@ -7,6 +7,8 @@ void removal_forget(struct domain *d, struct device *dev, enum event_type reason
     struct claim *claim = dev->claim;
     struct pending *waiting = NULL;
 
+    if (reason == EVENT_REPLACED)
+        wanted_leave(d, dev);
     report_end_all(d, dev, ERR_UNREGISTERED, now);
     if (reason == EVENT_REPLACED)
         manage_orphan(d, dev, now);

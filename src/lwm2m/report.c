@@ -30,14 +30,20 @@ struct report *report_like(const struct device *dev, const struct op *op)
     {
         struct report *r = list_item(it, struct report, node);
 
-        if (!r->ending && path_eq(&r->path, &op->path) && view_eq_str(attributes, r->attributes) &&
+        if (r->state != REPORT_ENDING && path_eq(&r->path, &op->path) &&
+            view_eq_str(attributes, r->attributes) &&
             (op->format == FORMAT_NONE || op->format == r->format))
             return r;
     }
     return NULL;
 }
 
-static struct report *report_add(struct domain *d, struct device *dev, const struct observation *o)
+bool report_in_query(const struct device *dev)
+{
+    return dev->version.minor >= 2;
+}
+
+static struct report *report_add(struct device *dev, const struct observation *o)
 {
     struct device_rare *rare = device_rare(dev);
     struct report *r;
@@ -52,21 +58,40 @@ static struct report *report_add(struct domain *d, struct device *dev, const str
     r->path = o->path;
     r->format = o->format;
     r->since_ms = o->since_ms;
+    r->attached = !report_in_query(dev);
     if (o->attributes.n > 0)
         memcpy(r->attributes, o->attributes.p, o->attributes.n);
     list_push(&rare->reports, &r->node);
     rare->report_count++;
-    d->report_count++;
     return r;
+}
+
+/* Into the engine: what it hears under the token is ours. */
+static int activate(struct domain *d, struct report *r)
+{
+    int rc = engine_relation_add(d->engine, &r->relation);
+
+    if (rc < 0)
+        return rc;
+    r->state = REPORT_ACTIVE;
+    d->report_count++;
+    return ERR_OK;
+}
+
+void report_silence(struct domain *d, struct report *r)
+{
+    if (r->state == REPORT_ACTIVE) {
+        engine_relation_del(d->engine, &r->relation);
+        d->report_count--;
+    }
+    r->state = REPORT_ENDING;
 }
 
 static void report_drop(struct domain *d, struct report *r)
 {
-    if (!r->ending)
-        engine_relation_del(d->engine, &r->relation);
+    report_silence(d, r);
     list_del(&r->node);
     r->device->rare->report_count--;
-    d->report_count--;
     batch_free(r->initial);
     mem_free(r);
 }
@@ -76,17 +101,22 @@ void report_describe(const struct report *r, struct op_observation *ret)
     size_t n = strlen(r->attributes);
 
     *ret = (struct op_observation){
-        .token = r->relation.token, .path = r->path, .since_ms = r->since_ms, .active = !r->ending};
+        .token = r->relation.token,
+        .path = r->path,
+        .since_ms = r->since_ms,
+        .active = r->state == REPORT_ACTIVE,
+    };
     if (n >= sizeof(ret->attributes))
         n = sizeof(ret->attributes) - 1;
     memcpy(ret->attributes, r->attributes, n);
 }
 
-static void describe_run(const struct run *run, struct op_observation *ret)
+/* Of an operation whose observation is not among those of a device here. */
+static void describe_op(const struct op *op, uint64_t token, struct op_observation *ret)
 {
-    struct view text = view_sub(view_str(run->op->text), 0, sizeof(ret->attributes) - 1);
+    struct view text = view_sub(view_str(op->text), 0, sizeof(ret->attributes) - 1);
 
-    *ret = (struct op_observation){.token = run->token, .path = run->op->path};
+    *ret = (struct op_observation){.token = token, .path = op->path};
     if (text.n > 0)
         memcpy(ret->attributes, text.p, text.n);
 }
@@ -107,8 +137,8 @@ int report_list(struct device *dev, struct op *op)
     {
         const struct run *run = list_item(it, struct run, node);
 
-        if (run->op->kind == OP_OBSERVE)
-            describe_run(run, &rows[n++]);
+        if (run->op->kind == OP_OBSERVE && run->wanted == 0)
+            describe_op(run->op, run->token, &rows[n++]);
     }
     op->result.observations = rows;
     op->result.observation_count = n;
@@ -145,7 +175,7 @@ static void tell_values(struct domain *d, const struct report *r, struct batch *
 
 void report_announce(struct domain *d, struct report *r, uint64_t now)
 {
-    if (r->announced)
+    if (r->announced || r->state != REPORT_ACTIVE)
         return;
     r->announced = true;
     domain_emit(d, report_event(d, EVENT_OBSERVATION_STARTED, r, now));
@@ -222,60 +252,105 @@ void report_unstore_done(struct domain *d, struct job *job, int rc, uint64_t now
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
-static int store(struct domain *d, const struct device *dev, const struct observation *o,
+static int store(struct domain *d, struct report *r, const struct observation *o, bool again,
                  struct op *op)
 {
-    struct job *job = job_new(JOB_OBSERVE, dev->id);
+    struct job *job = job_new(JOB_OBSERVE, o->registration_id);
     int rc = ERR_NOMEM;
 
     if (job == NULL)
         return rc;
     job->op = op;
     job->token = o->token;
+    job->again = again;
     rc = job_submit(d, job, put_txn(o));
     if (rc < 0)
         job_free(job);
+    else
+        r->storing = true;
     return rc;
 }
 
-int report_start(struct domain *d, struct device *dev, struct op *op, uint64_t token,
-                 int32_t format, const struct answer *a, uint64_t now)
+struct report *report_want(struct device *dev, const struct observation *o)
 {
-    struct observation o = {
-        .token = token,
-        .row = dev->claim->row,
-        .registration_id = dev->id,
-        .path = op->path,
-        .format = format,
-        .attributes = view_str(op->text),
-        .since_ms = domain_unix_ms(d, now),
-    };
-    struct report *r = report_add(d, dev, &o);
-    int rc;
+    struct report *r = report_add(dev, o);
 
     if (r == NULL)
-        return ERR_NOMEM;
+        return NULL;
+    r->state = REPORT_WANTED;
+    r->durable = true;
+    r->since_ms = 0;
+    return r;
+}
+
+static void take_terms(struct report *r, const struct op *op, const struct report_terms *terms,
+                       const struct answer *a, uint64_t now)
+{
+    r->format = terms->format;
+    r->attached = terms->attached;
     r->relation.sequence = a->sequence;
     r->relation.seen_s = now >= 1000 ? (uint32_t)(now / 1000) : 1;
     if (op->result.values != NULL)
         r->initial = batch_copy(op->result.values);
-    rc = engine_relation_add(d->engine, &r->relation);
-    if (rc < 0)
-        r->ending = true; /* it is not in the engine */
-    else
-        rc = store(d, dev, &o, op);
-    if (rc < 0)
+}
+
+int report_start(struct domain *d, struct device *dev, struct op *op,
+                 const struct report_terms *terms, const struct answer *a, uint64_t now)
+{
+    struct observation o = {
+        .token = terms->token,
+        .row = dev->claim->row,
+        .registration_id = dev->id,
+        .path = op->path,
+        .format = terms->format,
+        .attributes = view_str(op->text),
+        .since_ms = domain_unix_ms(d, now),
+    };
+    struct report *r = report_find(dev, terms->token);
+    bool again = r != NULL;
+    int rc;
+
+    if (again && r->state != REPORT_WANTED) /* cancelled after it was asked for */
+        return r->state == REPORT_ENDING ? ERR_CANCELLED : ERR_EXISTS;
+    if (!again)
+        r = report_add(dev, &o);
+    if (r == NULL)
+        return ERR_NOMEM;
+    take_terms(r, op, terms, a, now);
+    r->since_ms = o.since_ms;
+    rc = activate(d, r);
+    if (rc == ERR_OK)
+        rc = store(d, r, &o, again, op);
+    if (rc < 0 && again)
+        report_announce(d, r, now); /* the store has it as wanted, which it is */
+    else if (rc < 0)
         report_drop(d, r); /* its notifications will be rejected */
     return rc;
 }
 
-static int describe_in(const struct report *r, struct op *op)
+int report_result(const struct report *r, struct op *op)
 {
-    op->result.observations = mem_new(sizeof(*op->result.observations));
-    if (op->result.observations == NULL)
+    struct op_observation *row = mem_new(sizeof(*row));
+
+    if (row == NULL)
         return ERR_NOMEM;
-    report_describe(r, &op->result.observations[0]);
+    report_describe(r, row);
+    op->result.observations = row;
     op->result.observation_count = 1;
+    return ERR_OK;
+}
+
+static int moved_result(const struct domain *d, const struct job *job, uint64_t now)
+{
+    struct op_observation *row = mem_new(sizeof(*row));
+
+    if (row == NULL)
+        return ERR_NOMEM;
+    describe_op(job->op, job->token, row);
+    row->active = true;
+    row->since_ms = domain_unix_ms(d, now);
+    job->op->result.observations = row;
+    job->op->result.observation_count = 1;
     return ERR_OK;
 }
 
@@ -284,14 +359,23 @@ void report_done(struct domain *d, struct job *job, int rc, uint64_t now)
     struct device *dev = chain_by_id(d, job->id);
     struct report *r = dev != NULL ? report_find(dev, job->token) : NULL;
 
-    if (r != NULL && rc == ERR_OK) {
+    if (job->moved) {
+        if (rc == ERR_OK)
+            rc = moved_result(d, job, now);
+    } else if (r != NULL && (rc == ERR_OK || r->durable)) {
+        r->storing = false;
+        r->durable = true;
         report_announce(d, r, now);
-        rc = describe_in(r, job->op);
+        if (rc == ERR_OK)
+            rc = report_result(r, job->op);
     } else if (r != NULL) {
         report_end(d, r, rc, NULL, now);
         device_trim(dev);
     } else if (rc == ERR_OK) {
-        rc = ERR_UNREGISTERED; /* the registration ended meanwhile, and the observation with it */
+        /* The registration ended meanwhile. What nobody was told of does not pass to the next. */
+        rc = ERR_UNREGISTERED;
+        if (!job->again)
+            report_unstore(d, job->token, NULL);
     }
     manage_complete(d, job->op, rc);
     job_free(job);
@@ -305,17 +389,37 @@ int report_load(struct domain *d, const struct observation *o)
 
     if (dev == NULL)
         return ERR_NOTFOUND;
-    r = report_add(d, dev, o);
+    if (report_find(dev, o->token) != NULL)
+        return ERR_EXISTS;
+    if (o->since_ms == 0) /* asked for again with the next Update */
+        return report_want(dev, o) != NULL ? ERR_OK : ERR_NOMEM;
+    r = report_add(dev, o);
     if (r == NULL)
         return ERR_NOMEM;
     r->announced = true;
-    rc = engine_relation_add(d->engine, &r->relation);
+    r->durable = true;
+    rc = activate(d, r);
     if (rc < 0) {
-        r->ending = true;
         report_drop(d, r);
         device_trim(dev);
     }
     return rc;
+}
+
+/* Its operation waits for the store here and is answered from here. */
+static void leave_job(struct domain *d, struct report *r)
+{
+    if (!r->storing)
+        return;
+    list_each(&d->jobs, it)
+    {
+        struct job *job = list_item(it, struct job, node);
+
+        if (job->kind == JOB_OBSERVE && job->token == r->relation.token)
+            job->moved = true;
+    }
+    r->storing = false;
+    r->durable = true;
 }
 
 void report_detach(struct domain *d, struct device *dev, uint64_t now)
@@ -327,28 +431,30 @@ void report_detach(struct domain *d, struct device *dev, uint64_t now)
         struct report *r = list_item(it, struct report, node);
 
         report_announce(d, r, now);
-        if (!r->ending)
-            engine_relation_del(d->engine, &r->relation);
+        leave_job(d, r);
+        if (r->state == REPORT_ACTIVE) {
+            report_silence(d, r);
+            r->state = REPORT_ACTIVE; /* where it arrives */
+        }
         r->device = NULL;
     }
-    d->report_count -= dev->rare->report_count;
 }
 
 void report_adopt(struct domain *d, struct device *dev, uint64_t now)
 {
     if (dev->rare == NULL)
         return;
-    d->report_count += dev->rare->report_count;
     list_each_safe(&dev->rare->reports, it, tmp)
     {
         struct report *r = list_item(it, struct report, node);
         int rc = ERR_OK;
 
         r->device = dev;
-        if (!r->ending)
-            rc = engine_relation_add(d->engine, &r->relation);
+        if (r->state == REPORT_ACTIVE) {
+            r->state = REPORT_ENDING; /* until it is in this engine */
+            rc = activate(d, r);
+        }
         if (rc < 0) {
-            r->ending = true;
             report_unstore(d, r->relation.token, NULL);
             report_end(d, r, rc, NULL, now);
         }

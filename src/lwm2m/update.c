@@ -286,6 +286,8 @@ static void renewed(struct domain *d, struct device *dev, struct request *req, u
     counter_add(d->counters, COUNTER_updates, 1);
     domain_answer(d, req, PDU_CHANGED, now);
     domain_tell(d, EVENT_UPDATED, dev, now);
+    if (dev->rare != NULL)
+        wanted_start(d, dev, now);
 }
 
 static void change(struct domain *d, struct device *dev, struct request *req, uint64_t now)
@@ -361,6 +363,7 @@ void update_done(struct domain *d, struct job *job, int rc, uint64_t now)
     update_apply_now(d, dev, job, now);
     if (update_moves(job))
         manage_rewind(d, dev, now);
+    wanted_start(d, dev, now); /* sent with what else waits for the end of the job */
     job_free(job);
     job_detach(d, dev, now);
 }

@@ -219,7 +219,29 @@ static void on_op_elsewhere(void *ctx, struct op *op)
     struct fix *f = ctx;
 
     f->elsewhere_count++;
-    op_complete(op, ERR_UNREGISTERED);
+    if (!f->forward) {
+        op_complete(op, ERR_UNREGISTERED);
+        return;
+    }
+    op->node.next = NULL;
+    *f->strays_end = &op->node;
+    f->strays_end = &op->node.next;
+}
+
+size_t fix_forward(struct fix *f)
+{
+    struct mbox_node *node = f->strays;
+    size_t n = 0;
+
+    f->strays = NULL;
+    f->strays_end = &f->strays;
+    for (; node != NULL; n++) {
+        struct op *op = mem_container(node, struct op, node);
+
+        node = node->next;
+        fix_start(f->other, op);
+    }
+    return n;
 }
 
 static void on_done(struct op *op)
@@ -359,6 +381,7 @@ struct fix *fix_new_closed(void)
     f->now = FIX_START;
     f->mid = 100;
     f->txns_end = &f->txns;
+    f->strays_end = &f->strays;
     f->key = (struct hash_key){11, 22};
     random_init(&f->random, 33, 44);
     engine_config_defaults(&f->engine_cfg);

@@ -79,6 +79,8 @@ struct fix {
     size_t done_count;
     struct op *done; /* the last completed operation; freed with the next */
     size_t elsewhere_count;
+    bool forward; /* operations for elsewhere wait for fix_forward instead of failing */
+    struct mbox_node *strays, **strays_end;
 };
 
 struct fix *fix_new(void);
@@ -136,6 +138,8 @@ void fix_advance(struct fix *f, uint64_t ms);
 struct op *fix_op(struct fix *f, enum op_kind kind, unsigned device, const char *path);
 void fix_op_value(struct op *op, const char *path, struct value v);
 void fix_start(struct fix *f, struct op *op /* takes */);
+/* Hands what waits to f->other, which is where its device is, or to nobody. The number of them. */
+size_t fix_forward(struct fix *f);
 /* fix_op and fix_start, without values. */
 void fix_do(struct fix *f, enum op_kind kind, unsigned device, const char *path);
 

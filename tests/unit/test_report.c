@@ -22,6 +22,12 @@ static uint64_t observe(struct fix *f, const char *path, const char *attributes)
     return token;
 }
 
+/* Attributes in an Observe are for 1.2. */
+static void device_1_2(struct fix *f)
+{
+    fix_register(f, 1, "ep=dev1&lt=300&lwm2m=1.2", fix_links);
+}
+
 static void notify(struct fix *f, unsigned device, uint64_t token, const char *text,
                    int32_t sequence)
 {
@@ -41,7 +47,7 @@ static void test_observe(void **state)
     uint64_t token;
     size_t events;
 
-    fix_device(f, 1);
+    device_1_2(f);
     f->hold = true;
     events = f->event_count;
     token = observe(f, "/3/0/9", "pmin=5&pmax=10");
@@ -167,7 +173,7 @@ static void test_same_again(void **state)
     uint64_t token;
     size_t sent;
 
-    fix_device(f, 1);
+    device_1_2(f);
     token = observe(f, "/3/0/9", "pmin=5");
     sent = f->sent_count;
     {
@@ -268,7 +274,7 @@ static void test_cancel(void **state)
     const struct fix_sent *s;
     uint64_t token;
 
-    fix_device(f, 1);
+    device_1_2(f);
     token = observe(f, "/3/0/9", "pmin=5");
     f->hold = true;
     cancel(f, token);
@@ -341,12 +347,61 @@ static void test_cancel_twice(void **state)
     assert_int_equal(f->by_kind[TXN_DEL_OBSERVATION], 1);
 }
 
+/* Another operation is under way: what comes before the cancel is sent is not told any more. */
+static void test_cancel_waits(void **state)
+{
+    struct fix *f = *state;
+    uint64_t token;
+    size_t events;
+
+    fix_device(f, 1);
+    token = observe(f, "/3/0/9", "");
+    events = f->event_count;
+    fix_do(f, OP_READ, 1, "/3/0/13");
+    cancel(f, token);
+    assert_string_equal(fix_sent(f, 0)->path, "/3/0/13");
+    notify(f, 1, token, "94", 13);
+    assert_true(last_is_reset(f));
+    f->sent_count--; /* fix_answer means the Read */
+    fix_answer(f, 1, PDU_CONTENT, FORMAT_TEXT, TEXT("1"), -1);
+    assert_int_equal(fix_sent(f, 0)->observe, 1);
+    /* A notification that crosses, and an answer that looks like one. */
+    notify(f, 1, token, "93", 14);
+    assert_true(last_is_reset(f));
+    f->sent_count--;
+    fix_answer(f, 1, PDU_CONTENT, FORMAT_TEXT, TEXT("92"), 15);
+    assert_int_equal(f->done->kind, OP_OBSERVE_CANCEL);
+    assert_int_equal(f->done->result.rc, ERR_OK);
+    assert_int_equal(f->event_count, events + 1);
+    assert_int_equal(fix_event(f, 0)->type, EVENT_OBSERVATION_ENDED);
+}
+
+/* Cancelled while the store has it: the value that came with it is not told. */
+static void test_cancel_before_commit(void **state)
+{
+    struct fix *f = *state;
+    uint64_t token;
+
+    fix_device(f, 1);
+    f->hold = true;
+    token = observe(f, "/3/0/9", "");
+    cancel(f, token);
+    fix_commit(f, ERR_OK);
+    assert_int_equal(f->done->result.rc, ERR_OK);
+    fix_answer(f, 1, PDU_CONTENT, FORMAT_TEXT, TEXT("95"), -1);
+    fix_commit(f, ERR_OK);
+    assert_int_equal(f->done->kind, OP_OBSERVE_CANCEL);
+    assert_int_equal(f->done->result.rc, ERR_OK);
+    assert_int_equal(fix_events(f, EVENT_NOTIFICATION), 0);
+    assert_null(fix_find(f, 1)->rare);
+}
+
 static void test_list(void **state)
 {
     struct fix *f = *state;
     const struct op_observation *rows;
 
-    fix_device(f, 1);
+    device_1_2(f);
     fix_do(f, OP_OBSERVE_LIST, 1, "/");
     assert_int_equal(f->done->result.observation_count, 0);
     observe(f, "/3/0/9", "pmin=5");
@@ -362,32 +417,17 @@ static void test_list(void **state)
     assert_int_not_equal(rows[1].token, 0);
 }
 
-static void test_register_voids(void **state)
-{
-    struct fix *f = *state;
-    uint64_t token;
-
-    fix_device(f, 1);
-    token = observe(f, "/3/0/9", "");
-    fix_device(f, 1);
-    assert_int_equal(fix_event(f, 2)->type, EVENT_OBSERVATION_ENDED);
-    assert_int_equal(fix_event(f, 2)->rc, ERR_UNREGISTERED);
-    assert_int_equal(fix_event(f, 1)->type, EVENT_REPLACED);
-    assert_int_equal(fix_event(f, 0)->type, EVENT_REGISTERED);
-    assert_int_equal(f->by_kind[TXN_DEL_OBSERVATION], 0); /* they go with the row */
-    notify(f, 1, token, "1", 20);
-    assert_true(last_is_reset(f));
-}
-
-/* The registration ends while the store has the observation. */
+/* The registration ends while the store has the observation: nobody was told of it, so that it must
+ * not pass to the next. */
 static void test_gone_before_commit(void **state)
 {
     struct fix *f = *state;
     struct mbox_node *node;
+    uint64_t token;
 
     fix_device(f, 1);
     f->hold = true;
-    observe(f, "/3/0/9", "");
+    token = observe(f, "/3/0/9", "");
     node = f->txns;
     f->txns = NULL;
     f->txns_end = &f->txns;
@@ -398,6 +438,8 @@ static void test_gone_before_commit(void **state)
     assert_int_equal(f->done->result.rc, ERR_UNREGISTERED);
     assert_int_equal(fix_events(f, EVENT_OBSERVATION_STARTED), 0);
     assert_int_equal(fix_events(f, EVENT_OBSERVATION_ENDED), 0);
+    assert_int_equal(fix_txn(f, 0)->kind, TXN_DEL_OBSERVATION);
+    assert_int_equal(fix_txn(f, 0)->token, token);
 }
 
 /* One that comes in blocks: the rest is fetched from the path, through the alternate path. */
@@ -579,8 +621,9 @@ int main(void)
         ROW(test_cancel_without_answer),
         ROW(test_cancel_store_fails),
         ROW(test_cancel_twice),
+        ROW(test_cancel_waits),
+        ROW(test_cancel_before_commit),
         ROW(test_list),
-        ROW(test_register_voids),
         ROW(test_gone_before_commit),
         ROW(test_in_blocks),
         ROW(test_load),
