@@ -23,19 +23,3 @@ void audit_devices(struct core *c, uint64_t now,
         each(ctx, &a);
     }
 }
-
-void audit_observations(struct core *c,
-                        void (*each)(void *ctx, uint64_t registration_id, uint64_t token),
-                        void *ctx)
-{
-    struct domain *d = c->domain;
-
-    for (uint32_t i = 1; i <= d->pool.made; i++) {
-        const struct device *dev = device_at(d, i);
-
-        if ((dev->flags & DEVICE_LISTED) == 0 || !dev->rare)
-            continue;
-        list_each(&dev->rare->reports, it)
-            each(ctx, dev->id, list_item(it, struct report, node)->relation.token);
-    }
-}

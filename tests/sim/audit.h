@@ -14,8 +14,5 @@ struct audit_device {
 
 void audit_devices(struct core *c, uint64_t now,
                    void (*each)(void *ctx, const struct audit_device *d), void *ctx);
-void audit_observations(struct core *c,
-                        void (*each)(void *ctx, uint64_t registration_id, uint64_t token),
-                        void *ctx);
 
 #endif

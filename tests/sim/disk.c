@@ -68,6 +68,22 @@ static void drop_observations(struct disk *d, uint64_t row)
             drop_observation(d, o);
 }
 
+/* To the next registration of the endpoint, as wanted. */
+static void pass_observations(struct disk *d, uint64_t row, const struct registration *to)
+{
+    struct disk_observation *o;
+    size_t pos = 0;
+
+    while ((o = table_next(d->observations, &pos)) != NULL) {
+        if (o->o.row != row)
+            continue;
+        if (o->o.registration_id != to->id)
+            o->o.since_ms = 0;
+        o->o.row = to->row;
+        o->o.registration_id = to->id;
+    }
+}
+
 static void drop_row(struct disk *d, struct disk_row *row)
 {
     (void)table_del(d->by_endpoint, hash_bytes(&key, row->r->endpoint), row);
@@ -108,10 +124,10 @@ static int put_registration(struct disk *d, const struct txn *t)
         return ERR_STALE;
     if (at_row && at_row != old)
         return ERR_CONFLICT;
-    if (old && old->r->id != r->id)
-        drop_observations(d, old->r->row);
-    if (old)
+    if (old) {
+        pass_observations(d, old->r->row, r);
         drop_row(d, old);
+    }
     row = mem_new(sizeof(*row));
     row->r = registration_copy(r);
     (void)table_put(d->by_endpoint, hash_bytes(&key, row->r->endpoint), row);

@@ -584,14 +584,6 @@ static void audit_one(void *ctx, const struct audit_device *d)
                 VIEW_ARG(d->r.endpoint));
 }
 
-static void audit_token(void *ctx, uint64_t id, uint64_t token)
-{
-    struct audit *a = ctx;
-
-    world_check(a->w, token >> 56 == id >> 56, "token %016llx of registration %016llx",
-                (unsigned long long)token, (unsigned long long)id);
-}
-
 /* Devices given away and not yet taken count as owned, unless a newer Register has won. */
 static size_t on_the_way(const struct world *w)
 {
@@ -615,10 +607,8 @@ void world_audit(struct world *w)
 
     if (w->down)
         return;
-    for (a.lane = 0; a.lane < w->shards; a.lane++) {
+    for (a.lane = 0; a.lane < w->shards; a.lane++)
         audit_devices(w->lanes[a.lane].core, w->now, audit_one, &a);
-        audit_observations(w->lanes[a.lane].core, audit_token, &a);
-    }
     moving = on_the_way(w);
     world_check(w, a.owned + moving == directory_size(w->dir),
                 "%zu devices and %zu on the way, but %zu endpoints", a.owned, moving,
