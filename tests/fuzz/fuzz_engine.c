@@ -276,7 +276,7 @@ static void cmd_request(struct world *w)
     struct outgoing out = {.flow = &flow,
                            .profile = &w->profile,
                            .code = codes[how >> 4 & 3],
-                           .token = how & 0x80 ? ++w->next_token : 1 + how % SLOTS,
+                           .token = how & 0x80 ? ++w->next_token : UINT64_C(1) + how % SLOTS,
                            .path = VIEW_LIT("/3/0"),
                            .format = 42,
                            .accept = FORMAT_NONE,
