@@ -145,8 +145,16 @@ static int by_row(const void *a, const void *b)
     return (x->row > y->row) - (x->row < y->row);
 }
 
-/* Ids whose device is gone, or was written already, drop out. */
-static struct txn *make_txn(struct domain *d, struct job *job, uint64_t now)
+/* An Update on its way to the store ends later than what is in memory: a renewal behind it would
+ * take that back. */
+static bool is_changing(const struct device *dev)
+{
+    return dev->rare != NULL && dev->rare->job != NULL && dev->rare->job->kind == JOB_UPDATE;
+}
+
+/* Ids whose device is gone, or was written already, drop out; `wait`: those that change are due
+ * again soon, in case the change fails. */
+static struct txn *make_txn(struct domain *d, struct job *job, bool wait, uint64_t now)
 {
     struct txn *t = txn_new(TXN_RENEW);
     size_t kept = 0;
@@ -164,6 +172,11 @@ static struct txn *make_txn(struct domain *d, struct job *job, uint64_t now)
         if (dev == NULL || (dev->flags & DEVICE_RENEWED) == 0)
             continue;
         dev->flags &= (uint8_t)~DEVICE_RENEWED;
+        if (is_changing(dev)) {
+            if (wait && put(&d->renewals, now + RETRY_MS, dev->id))
+                dev->flags |= DEVICE_RENEWED;
+            continue;
+        }
         job->ids[kept] = dev->id;
         t->renewals[kept++] = (struct renewal){
             .row = dev->claim->row,
@@ -209,7 +222,7 @@ static bool write_some(struct domain *d, uint64_t until, uint64_t now)
     while (job->id_count < TXN_MAX && r->first <= until / r->width_ms)
         job->id_count += take(r, job->ids + job->id_count, TXN_MAX - job->id_count);
     trim_spare(r);
-    t = make_txn(d, job, now);
+    t = make_txn(d, job, until == now, now);
     if (t != NULL && t->renewal_count == 0) {
         txn_free(t);
         job_free(job);
