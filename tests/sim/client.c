@@ -95,7 +95,7 @@ static void speech_over(struct client *c, struct client_speech *s, bool rejected
     if (!o)
         return;
     o->waiting = false;
-    o->acked += !rejected && s->since >= c->w->started && !c->w->down;
+    o->acked += !rejected && s->since >= o->counted && !c->w->down;
 }
 
 static void speech_run(struct client *c, struct client_speech *s)

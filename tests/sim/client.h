@@ -50,8 +50,9 @@ struct client_observation {
     int64_t format;
     uint32_t sequence;
     uint64_t due;
-    uint16_t mid; /* of the last notification */
-    uint32_t acked;
+    uint16_t mid;   /* of the last notification */
+    uint32_t acked; /* Confirmable ones sent since `counted` */
+    uint64_t counted;
     bool waiting; /* a Confirmable one is under way */
     bool strayed; /* … left from an address that the server may not know */
 };

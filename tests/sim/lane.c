@@ -132,8 +132,9 @@ static void out_event(void *ctx, struct event *e)
     if (!w->muted) {
         l->events[e->type]++;
         lane_trace(w, "event", e->type, e->registration_id, view_str(e->endpoint));
-        world_say(w, "event %s %s %016llx rc %s", event_type_name(e->type), e->endpoint,
-                  (unsigned long long)e->registration_id, err_name(e->rc));
+        world_say(w, "event %s %s %016llx token %016llx rc %s", event_type_name(e->type),
+                  e->endpoint, (unsigned long long)e->registration_id, (unsigned long long)e->token,
+                  err_name(e->rc));
         if (e->type == EVENT_REGISTERED)
             world_check(w, disk_ever(&w->disk, e->registration_id),
                         "%s is announced and not durable", e->endpoint);
@@ -240,6 +241,13 @@ static void to_server(struct world *w, struct happening *h)
     owner = udp_group_shard_of(&h->flow.peer, w->shards);
     arrived = h->arg > 0 ? (uint16_t)((h->arg - 1) % w->shards) : owner;
     w->received++;
+    if (w->loud) {
+        char peer[ADDR_TEXT_MAX], hex[2 * WIRE_MAX + 1];
+
+        addr_format(&h->flow.peer, peer);
+        text_hex(h->bytes, h->n < 24 ? h->n : 24, hex);
+        world_say(w, "  shard %u hears %s from %s", owner, hex, peer);
+    }
     lane_trace(w, "server", owner, h->n, view_of(h->bytes, h->n));
     if (w->tap && w->tap(w, &h->flow, view_of(h->bytes, h->n)))
         return;

@@ -11,7 +11,7 @@
 
 static struct ticket *ticket_new(struct world *w, unsigned client, enum op_kind kind)
 {
-    struct operator* o = & w->operator;
+    struct desk *o = &w->desk;
     struct ticket *t = mem_new(sizeof(*t));
 
     if (o->count == o->cap) {
@@ -33,36 +33,46 @@ static struct ticket *ticket_new(struct world *w, unsigned client, enum op_kind 
 
 struct ticket *operator_ticket(struct world *w, uint64_t serial)
 {
-    return serial > 0 && serial <= w->operator.count ? w->operator.tickets[serial - 1] : NULL;
+    return serial > 0 && serial <= w->desk.count ? w->desk.tickets[serial - 1] : NULL;
 }
 
 /* ---- observations ---- */
 
 struct watch *operator_watch(struct world *w, uint64_t token)
 {
-    for (size_t i = 0; i < w->operator.watch_count; i++)
-        if (w->operator.watches[i].active && w->operator.watches[i].token == token)
-            return &w->operator.watches[i];
+    for (size_t i = 0; i < w->desk.watch_count; i++)
+        if (w->desk.watches[i].active && w->desk.watches[i].token == token)
+            return &w->desk.watches[i];
     return NULL;
 }
 
 /* Somebody has asked for its end, which may come before or after what was just said. */
 static bool is_being_cancelled(const struct world *w, uint64_t token)
 {
-    for (size_t i = 0; i < w->operator.count; i++)
-        if (w->operator.tickets[i]->kind == OP_OBSERVE_CANCEL && w->operator.tickets[i]->token ==
-            token)
+    for (size_t i = 0; i < w->desk.count; i++)
+        if (w->desk.tickets[i]->kind == OP_OBSERVE_CANCEL && w->desk.tickets[i]->token == token)
             return true;
     return false;
 }
 
+/* Deliveries are counted from here on. */
+static void count_anew(const struct world *w, struct client_observation *o)
+{
+    o->acked = 0;
+    o->counted = w->now + 1;
+}
+
 static void watch_start(struct world *w, const struct ticket *t, uint64_t token)
 {
-    struct operator* o = & w->operator;
+    struct desk *o = &w->desk;
     const struct client *c = &w->clients[t->client];
+
+    struct client_observation *kept = client_observation(&w->clients[t->client], token);
 
     if (operator_watch(w, token) || is_being_cancelled(w, token))
         return;
+    if (kept)
+        count_anew(w, kept);
     if (o->watch_count == o->watch_cap) {
         o->watch_cap = o->watch_cap ? o->watch_cap * 2 : 32;
         o->watches = mem_resize(o->watches, o->watch_cap * sizeof(*o->watches));
@@ -79,9 +89,9 @@ static void watch_start(struct world *w, const struct ticket *t, uint64_t token)
 
 void operator_forget(struct world *w, unsigned client)
 {
-    for (size_t i = 0; i < w->operator.watch_count; i++)
-        if (w->operator.watches[i].client == client)
-            w->operator.watches[i].active = false;
+    for (size_t i = 0; i < w->desk.watch_count; i++)
+        if (w->desk.watches[i].client == client)
+            w->desk.watches[i].active = false;
 }
 
 static void observation_ended(struct world *w, const struct event *e)
@@ -153,7 +163,7 @@ static void check_success(struct world *w, struct ticket *t, const struct op *op
 {
     const struct client *c = &w->clients[t->client];
 
-    w->operator.good++;
+    w->desk.good++;
     switch (op->kind) {
     case OP_READ:
         check_read(w, t, op);
@@ -206,14 +216,14 @@ static void done(struct op *op)
     t->done = true;
     t->rc = rc;
     t->op = NULL;
-    w->operator.open--;
+    w->desk.open--;
     if (w->muted) {
         t->lost = true;
-        w->operator.lost++;
+        w->desk.lost++;
     } else {
         world_say(w, "operation %llu (%s of %s) ends with %s", (unsigned long long)t->serial,
                   op_kind_name(t->kind), op->endpoint, err_name(rc));
-        w->operator.by_rc[-rc]++;
+        w->desk.by_rc[-rc]++;
         world_check(w, is_expected(rc), "operation %llu (%s) ends with %s",
                     (unsigned long long)t->serial, op_kind_name(t->kind), err_name(rc));
         world_check(w, w->now <= t->deadline + LATE_MS || rc == ERR_STOPPING,
@@ -228,28 +238,28 @@ static void done(struct op *op)
 
 void operator_killed(struct world *w)
 {
-    world_check(w, w->operator.open == 0, "%zu operations outlived the server", w->operator.open);
-    for (size_t i = 0; i < w->operator.watch_count; i++) {
-        struct watch *watch = &w->operator.watches[i];
+    world_check(w, w->desk.open == 0, "%zu operations outlived the server", w->desk.open);
+    for (size_t i = 0; i < w->desk.watch_count; i++) {
+        struct watch *watch = &w->desk.watches[i];
         struct client_observation *o = client_observation(&w->clients[watch->client], watch->token);
 
         watch->events = 0;
         if (o)
-            o->acked = 0;
+            count_anew(w, o);
     }
 }
 
 void operator_check_watches(struct world *w)
 {
-    for (size_t i = 0; i < w->operator.watch_count; i++) {
-        struct watch *watch = &w->operator.watches[i];
+    for (size_t i = 0; i < w->desk.watch_count; i++) {
+        struct watch *watch = &w->desk.watches[i];
         struct client *c = &w->clients[watch->client];
         struct client_observation *o = client_observation(c, watch->token);
 
         /* What comes in blocks is acknowledged before it is whole. */
         if (!watch->active || !c->registered || !o || o->acked == 0 || c->long_body)
             continue;
-        w->operator.delivered++;
+        w->desk.delivered++;
         world_check(w, watch->events > 0,
                     "%s: %u notifications of %016llx are acknowledged, none was delivered",
                     c->endpoint, o->acked, (unsigned long long)o->token);
@@ -258,7 +268,7 @@ void operator_check_watches(struct world *w)
 
 void operator_fini(struct world *w)
 {
-    struct operator* o = & w->operator;
+    struct desk *o = &w->desk;
 
     world_check(w, o->open == 0, "%zu operations never ended", o->open);
     for (size_t i = 0; i < o->count; i++)
@@ -347,8 +357,8 @@ static void fill(struct world *w, struct ticket *t, struct op *op)
 /* One that is cancelled is not counted on any more. */
 static uint64_t token_to_cancel(struct world *w, unsigned client)
 {
-    for (size_t i = 0; i < w->operator.watch_count; i++) {
-        struct watch *watch = &w->operator.watches[i];
+    for (size_t i = 0; i < w->desk.watch_count; i++) {
+        struct watch *watch = &w->desk.watches[i];
 
         if (!watch->active || watch->client != client)
             continue;
@@ -382,7 +392,7 @@ struct ticket *operator_ask(struct world *w, unsigned client, enum op_kind kind)
     t->done = true;
     t->op = NULL;
     t->rc = rc;
-    w->operator.open--;
+    w->desk.open--;
     op_free(op);
     return NULL;
 }

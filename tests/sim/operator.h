@@ -35,8 +35,7 @@ struct watch {
     unsigned life;
 };
 
-struct operator
-{
+struct desk {
     struct ticket **tickets;
     size_t count, cap, open;
     struct watch *watches;

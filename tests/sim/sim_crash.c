@@ -150,7 +150,7 @@ static void is_observed(struct world *w)
 
 static bool has_ended(struct world *w)
 {
-    return w->operator.open == 0;
+    return w->desk.open == 0;
 }
 
 static void is_cancelled(struct world *w)
@@ -250,7 +250,7 @@ static uint64_t shards_change(uint64_t seed)
                         w->clients[i].registrations <= 1 + w->clients[i].unlucky_times,
                     "%s had to register %llu times", w->clients[i].endpoint,
                     (unsigned long long)w->clients[i].registrations);
-    world_check(w, w->operator.delivered> cfg.clients, "no observation was delivered");
+    world_check(w, w->desk.delivered > cfg.clients, "no observation was delivered");
     return end(w);
 }
 

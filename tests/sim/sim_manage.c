@@ -36,8 +36,8 @@ static uint64_t steady(uint64_t seed)
     w = world_new(&cfg);
     start_all(w);
     poke(w, 500, 4 * SECOND);
-    world_check(w, w->operator.good * 2> w->operator.count, "%llu of %zu operations succeed",
-                (unsigned long long)w->operator.good, w->operator.count);
+    world_check(w, w->desk.good * 2 > w->desk.count, "%llu of %zu operations succeed",
+                (unsigned long long)w->desk.good, w->desk.count);
     return end(w);
 }
 

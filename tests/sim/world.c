@@ -505,7 +505,7 @@ void world_settle(struct world *w)
     for (unsigned i = 0; i < w->cfg.clients; i++)
         client_off(&w->clients[i]);
     world_pass(w, CALM_MS);
-    world_check(w, w->operator.open == 0, "%zu operations never ended", w->operator.open);
+    world_check(w, w->desk.open == 0, "%zu operations never ended", w->desk.open);
     lane_settled(w);
     world_audit(w);
 }

@@ -80,7 +80,7 @@ struct world {
     struct client *clients;
     struct addr addresses[4096]; /* used before: a NAT may give them to another */
     size_t address_count;
-    struct operator operator;
+    struct desk desk;
     uint64_t sent, received, lost; /* datagrams of the server */
     /* For stories: every datagram to the server passes here first; true swallows it. */
     bool (*tap)(struct world *w, const struct flow *flow, struct view datagram);
