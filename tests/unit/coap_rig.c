@@ -448,3 +448,43 @@ uint64_t rig_hash(const void *p, size_t n)
 
     return hash_bytes(&key, view_of(p, n));
 }
+
+void rig_expect_answer(struct rig *r, size_t count, int rc, uint8_t code)
+{
+    assert_int_equal(r->answers, count);
+    assert_int_equal(r->answer[count - 1].rc, rc);
+    assert_int_equal(r->answer[count - 1].code, code);
+}
+
+void rig_ask(struct rig *r, uint64_t token)
+{
+    struct outgoing out = rig_outgoing(r, PDU_GET, "/3/0");
+
+    out.token = token;
+    (void)rig_request(r, &out);
+}
+
+uint64_t rig_sent_token(struct rig *r)
+{
+    struct pdu p;
+
+    rig_expect_sent(r, 1);
+    p = rig_sent(r, 0);
+    return rig_token(&p);
+}
+
+void rig_answer_ack(struct rig *r)
+{
+    rig_answer_begin(r, PDU_ACK, PDU_CONTENT, 0);
+    rig_input(r);
+}
+
+struct rig *rig_asking(void)
+{
+    struct rig *r = rig_new();
+    struct outgoing out = rig_outgoing(r, PDU_GET, "/3/0/9");
+
+    (void)rig_request(r, &out);
+    rig_expect_sent(r, 1);
+    return r;
+}

@@ -143,6 +143,16 @@ struct outgoing rig_outgoing(struct rig *r, uint8_t code, const char *path);
 struct exchange *rig_request(struct rig *r, const struct outgoing *out);
 /* An answer to the last message sent: piggybacked (PDU_ACK), or of its own. Continue with rig_… */
 void rig_answer_begin(struct rig *r, enum pdu_type type, uint8_t code, uint16_t own_mid);
+/* The count-th answer, the last so far, says so. */
+void rig_expect_answer(struct rig *r, size_t count, int rc, uint8_t code);
+/* A Read of /3/0 with this token. */
+void rig_ask(struct rig *r, uint64_t token);
+/* The token of the one message sent since the last call. */
+uint64_t rig_sent_token(struct rig *r);
+/* Answers the last message sent with a piggybacked 2.05. */
+void rig_answer_ack(struct rig *r);
+/* A rig with one Read of /3/0/9 under way. */
+struct rig *rig_asking(void);
 /* Repeatable bytes. */
 void rig_pattern(uint8_t *p, size_t n, unsigned seed);
 uint64_t rig_hash(const void *p, size_t n);

@@ -124,7 +124,8 @@ static void run_script(struct fix *f)
     fix_answer(f, 1, PDU_CONTENT, FORMAT_TEXT, TEXT("1"), 1);
     fix_do(f, OP_READ, 2, "/3/0/9");
     fix_advance(f, 20000);
-    fix_device(f, 1);
+    /* Its observation is asked for again behind the 2.01. */
+    fix_post(f, 1, "/rd", "ep=dev1&lt=300&lwm2m=1.1", "</1/0>,</3/0>");
 }
 
 static void test_deterministic(void **state)

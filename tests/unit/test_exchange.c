@@ -1,12 +1,5 @@
 #include "coap_rig.h"
 
-static void expect_answer(struct rig *r, size_t count, int rc, uint8_t code)
-{
-    assert_int_equal(r->answers, count);
-    assert_int_equal(r->answer[count - 1].rc, rc);
-    assert_int_equal(r->answer[count - 1].code, code);
-}
-
 static void expect_sent_empty(struct rig *r, enum pdu_type type, uint16_t mid)
 {
     struct pdu p;
@@ -16,16 +9,6 @@ static void expect_sent_empty(struct rig *r, enum pdu_type type, uint16_t mid)
     assert_int_equal(p.type, type);
     assert_int_equal(p.code, PDU_EMPTY);
     assert_int_equal(p.mid, mid);
-}
-
-static struct rig *asking(void)
-{
-    struct rig *r = rig_new();
-    struct outgoing out = rig_outgoing(r, PDU_GET, "/3/0/9");
-
-    (void)rig_request(r, &out);
-    rig_expect_sent(r, 1);
-    return r;
 }
 
 static void test_request_on_the_wire(void **state)
@@ -76,7 +59,7 @@ static void test_worked_bytes(void **state)
 
 static void test_piggybacked(void **state)
 {
-    struct rig *r = asking();
+    struct rig *r = rig_asking();
 
     (void)state;
     rig_advance(r, 100);
@@ -86,7 +69,7 @@ static void test_piggybacked(void **state)
     rig_uint(r, PDU_CONTENT_FORMAT, 11542);
     rig_body(r, "95", 2);
     rig_input(r);
-    expect_answer(r, 1, ERR_OK, PDU_CONTENT);
+    rig_expect_answer(r, 1, ERR_OK, PDU_CONTENT);
     assert_int_equal(r->answer[0].format, 11542);
     assert_string_equal(r->answer[0].location, "/3303/1");
     assert_int_equal(r->answer[0].body_n, 2);
@@ -102,12 +85,12 @@ static void test_piggybacked(void **state)
 
 static void test_error_code_is_an_answer(void **state)
 {
-    struct rig *r = asking();
+    struct rig *r = rig_asking();
 
     (void)state;
     rig_answer_begin(r, PDU_ACK, 0x84, 0);
     rig_input(r);
-    expect_answer(r, 1, ERR_OK, 0x84);
+    rig_expect_answer(r, 1, ERR_OK, 0x84);
     assert_int_equal(r->answer[0].format, FORMAT_NONE);
     rig_settle(r);
     rig_free(r);
@@ -115,7 +98,7 @@ static void test_error_code_is_an_answer(void **state)
 
 static void test_separate_con(void **state)
 {
-    struct rig *r = asking();
+    struct rig *r = rig_asking();
     uint16_t mid = rig_sent(r, 0).mid;
 
     (void)state;
@@ -125,7 +108,7 @@ static void test_separate_con(void **state)
     rig_answer_begin(r, PDU_CON, PDU_CONTENT, 555);
     rig_body(r, "95", 2);
     rig_input(r);
-    expect_answer(r, 1, ERR_OK, PDU_CONTENT);
+    rig_expect_answer(r, 1, ERR_OK, PDU_CONTENT);
     expect_sent_empty(r, PDU_ACK, 555);
     rig_again(r); /* our ACK was lost */
     expect_sent_empty(r, PDU_ACK, 555);
@@ -137,13 +120,13 @@ static void test_separate_con(void **state)
 
 static void test_separate_non(void **state)
 {
-    struct rig *r = asking();
+    struct rig *r = rig_asking();
 
     (void)state;
     rig_empty(r, PDU_ACK, rig_sent(r, 0).mid);
     rig_answer_begin(r, PDU_NON, PDU_CONTENT, 555);
     rig_input(r);
-    expect_answer(r, 1, ERR_OK, PDU_CONTENT);
+    rig_expect_answer(r, 1, ERR_OK, PDU_CONTENT);
     rig_expect_sent(r, 0);
     rig_settle(r);
     rig_free(r);
@@ -151,13 +134,13 @@ static void test_separate_non(void **state)
 
 static void test_response_before_ack(void **state)
 {
-    struct rig *r = asking();
+    struct rig *r = rig_asking();
     uint16_t mid = rig_sent(r, 0).mid;
 
     (void)state;
     rig_answer_begin(r, PDU_CON, PDU_CONTENT, 555);
     rig_input(r);
-    expect_answer(r, 1, ERR_OK, PDU_CONTENT);
+    rig_expect_answer(r, 1, ERR_OK, PDU_CONTENT);
     expect_sent_empty(r, PDU_ACK, 555);
     rig_empty(r, PDU_ACK, mid);
     rig_advance(r, 100000);
@@ -204,7 +187,7 @@ static void test_retransmission(void **state)
             rig_advance(r, 1);
         }
         rig_expect_sent(r, 0);
-        expect_answer(r, 1, ERR_TIMEOUT, 0);
+        rig_expect_answer(r, 1, ERR_TIMEOUT, 0);
         assert_int_equal(r->answer[0].retransmissions, 4);
         assert_int_equal(rig_count(r, COUNTER_coap_retransmissions), 4);
         assert_int_equal(rig_count(r, COUNTER_coap_timeouts), 1);
@@ -228,20 +211,20 @@ static void test_profile_of_the_request(void **state)
     rig_expect_sent(r, 1);
     rig_advance(r, 90000);
     rig_expect_sent(r, 1);
-    expect_answer(r, 1, ERR_TIMEOUT, 0);
+    rig_expect_answer(r, 1, ERR_TIMEOUT, 0);
     rig_free(r);
 }
 
 static void test_answer_to_a_retransmission(void **state)
 {
-    struct rig *r = asking();
+    struct rig *r = rig_asking();
 
     (void)state;
     rig_advance(r, 3000);
     rig_expect_sent(r, 1);
     rig_answer_begin(r, PDU_ACK, PDU_CONTENT, 0);
     rig_input(r);
-    expect_answer(r, 1, ERR_OK, PDU_CONTENT);
+    rig_expect_answer(r, 1, ERR_OK, PDU_CONTENT);
     assert_int_equal(r->answer[0].retransmissions, 1);
     rig_settle(r);
     rig_free(r);
@@ -264,7 +247,7 @@ static void test_patience_after_the_ack(void **state)
         rig_advance(r, rows[i].expected - 1);
         assert_int_equal(r->answers, 0);
         rig_advance(r, 1);
-        expect_answer(r, 1, ERR_TIMEOUT, 0);
+        rig_expect_answer(r, 1, ERR_TIMEOUT, 0);
         rig_expect_sent(r, 1);
         rig_settle(r);
         rig_free(r);
@@ -273,13 +256,13 @@ static void test_patience_after_the_ack(void **state)
 
 static void test_reset(void **state)
 {
-    struct rig *r = asking();
+    struct rig *r = rig_asking();
 
     (void)state;
     rig_empty(r, PDU_RST, (uint16_t)(rig_sent(r, 0).mid + 1)); /* not ours */
     assert_int_equal(r->answers, 0);
     rig_empty(r, PDU_RST, rig_sent(r, 0).mid);
-    expect_answer(r, 1, ERR_RESET, 0);
+    rig_expect_answer(r, 1, ERR_RESET, 0);
     assert_int_equal(rig_count(r, COUNTER_coap_resets_received), 2);
     rig_settle(r);
     rig_free(r);
@@ -287,7 +270,7 @@ static void test_reset(void **state)
 
 static void test_unreachable(void **state)
 {
-    struct rig *r = asking();
+    struct rig *r = rig_asking();
     struct outgoing out = rig_outgoing(r, PDU_GET, "/3/0/1");
     struct addr other = rig_flow(9).peer;
 
@@ -297,11 +280,11 @@ static void test_unreachable(void **state)
     engine_unreachable(r->e, &other, r->now);
     assert_int_equal(r->answers, 0);
     engine_unreachable(r->e, &r->flow.peer, r->now);
-    expect_answer(r, 1, ERR_UNREACHABLE, 0);
+    rig_expect_answer(r, 1, ERR_UNREACHABLE, 0);
     rig_expect_sent(r, 1); /* the next one tries for itself */
     rig_answer_begin(r, PDU_ACK, PDU_CONTENT, 0);
     rig_input(r);
-    expect_answer(r, 2, ERR_OK, PDU_CONTENT);
+    rig_expect_answer(r, 2, ERR_OK, PDU_CONTENT);
     rig_settle(r);
     rig_free(r);
 }
@@ -311,7 +294,7 @@ static void test_unreachable(void **state)
 
 static void test_foreign_responses(void **state)
 {
-    struct rig *r = asking();
+    struct rig *r = rig_asking();
     uint16_t mid = rig_sent(r, 0).mid;
 
     (void)state;
@@ -349,7 +332,7 @@ static void test_foreign_responses(void **state)
     assert_int_equal(r->answers, 0);
     assert_int_equal(rig_count(r, COUNTER_coap_resets_sent), 4);
     rig_settle(r);
-    expect_answer(r, 1, ERR_TIMEOUT, 0);
+    rig_expect_answer(r, 1, ERR_TIMEOUT, 0);
     rig_free(r);
 }
 
@@ -360,13 +343,13 @@ static void test_unknown_critical_option(void **state)
 
     (void)state;
     for (size_t i = 0; i < mem_count(types); i++) {
-        struct rig *r = asking();
+        struct rig *r = rig_asking();
 
         rig_answer_begin(r, types[i], PDU_CONTENT, 9);
         rig_text(r, PDU_OBSERVE, "long"); /* elective: ignored */
         rig_text(r, i ? 2049 : PDU_BLOCK2, "long");
         rig_input(r);
-        expect_answer(r, 1, ERR_BADANSWER, 0);
+        rig_expect_answer(r, 1, ERR_BADANSWER, 0);
         if (types[i] == PDU_CON)
             expect_sent_empty(r, PDU_RST, 9);
         else
@@ -378,7 +361,7 @@ static void test_unknown_critical_option(void **state)
 
 static void test_tolerated_options(void **state)
 {
-    struct rig *r = asking();
+    struct rig *r = rig_asking();
 
     (void)state;
     rig_answer_begin(r, PDU_ACK, PDU_CONTENT, 0);
@@ -388,13 +371,13 @@ static void test_tolerated_options(void **state)
     rig_text(r, PDU_LOCATION_QUERY, "x");
     rig_text(r, 2050, "elective");
     rig_input(r);
-    expect_answer(r, 1, ERR_OK, PDU_CONTENT);
+    rig_expect_answer(r, 1, ERR_OK, PDU_CONTENT);
     rig_free(r);
 }
 
 static void test_location_too_long_is_left_out(void **state)
 {
-    struct rig *r = asking();
+    struct rig *r = rig_asking();
     char segment[200];
 
     (void)state;
@@ -404,7 +387,7 @@ static void test_location_too_long_is_left_out(void **state)
     rig_text(r, PDU_LOCATION_PATH, segment);
     rig_text(r, PDU_LOCATION_PATH, "1");
     rig_input(r);
-    expect_answer(r, 1, ERR_OK, PDU_CREATED);
+    rig_expect_answer(r, 1, ERR_OK, PDU_CREATED);
     assert_string_equal(r->answer[0].location, "");
     rig_free(r);
 }
@@ -412,7 +395,7 @@ static void test_location_too_long_is_left_out(void **state)
 /* RFC 9175 section 2: the same request with the value, once. */
 static void test_echo(void **state)
 {
-    struct rig *r = asking();
+    struct rig *r = rig_asking();
     uint16_t mid = rig_sent(r, 0).mid;
     struct view v;
     struct pdu p;
@@ -429,35 +412,12 @@ static void test_echo(void **state)
     rig_answer_begin(r, PDU_ACK, 0x81, 0);
     rig_text(r, PDU_ECHO, "again");
     rig_input(r);
-    expect_answer(r, 1, ERR_OK, 0x81);
+    rig_expect_answer(r, 1, ERR_OK, 0x81);
     rig_settle(r);
     rig_free(r);
 }
 
 /* ---- NSTART and queue ---------------------------------------------------------------------- */
-
-static void ask(struct rig *r, uint64_t token)
-{
-    struct outgoing out = rig_outgoing(r, PDU_GET, "/3/0");
-
-    out.token = token;
-    (void)rig_request(r, &out);
-}
-
-static uint64_t sent_token(struct rig *r)
-{
-    struct pdu p;
-
-    rig_expect_sent(r, 1);
-    p = rig_sent(r, 0);
-    return rig_token(&p);
-}
-
-static void answer_ack(struct rig *r)
-{
-    rig_answer_begin(r, PDU_ACK, PDU_CONTENT, 0);
-    rig_input(r);
-}
 
 static void test_nstart_is_fifo(void **state)
 {
@@ -465,16 +425,16 @@ static void test_nstart_is_fifo(void **state)
 
     (void)state;
     for (uint64_t token = 1; token <= 4; token++)
-        ask(r, token);
-    assert_true(sent_token(r) == 1);
-    answer_ack(r);
-    assert_true(sent_token(r) == 2);
+        rig_ask(r, token);
+    assert_true(rig_sent_token(r) == 1);
+    rig_answer_ack(r);
+    assert_true(rig_sent_token(r) == 2);
     /* an empty ACK frees the slot (RFC 7252 section 4.7) */
     rig_empty(r, PDU_ACK, rig_sent(r, 0).mid);
-    assert_true(sent_token(r) == 3);
+    assert_true(rig_sent_token(r) == 3);
     rig_empty(r, PDU_RST, rig_sent(r, 0).mid);
-    assert_true(sent_token(r) == 4);
-    answer_ack(r);
+    assert_true(rig_sent_token(r) == 4);
+    rig_answer_ack(r);
     rig_begin(r, PDU_NON, PDU_CONTENT, 1, 2);
     rig_input(r);
     assert_int_equal(r->answers, 4);
@@ -492,10 +452,10 @@ static void test_nstart_of_three(void **state)
     r->cfg.profile = &p;
     rig_open(r);
     for (uint64_t token = 1; token <= 5; token++)
-        ask(r, token);
+        rig_ask(r, token);
     rig_expect_sent(r, 3);
-    answer_ack(r);
-    assert_true(sent_token(r) == 4);
+    rig_answer_ack(r);
+    assert_true(rig_sent_token(r) == 4);
     rig_settle(r);
     assert_int_equal(r->answers, 5);
     rig_free(r);
@@ -506,9 +466,9 @@ static void test_peers_do_not_wait_for_each_other(void **state)
     struct rig *r = rig_new();
 
     (void)state;
-    ask(r, 1);
+    rig_ask(r, 1);
     r->flow = rig_flow(2);
-    ask(r, 2);
+    rig_ask(r, 2);
     rig_expect_sent(r, 2);
     rig_settle(r);
     rig_free(r);
@@ -519,12 +479,12 @@ static void test_timeout_lets_the_next_one_go(void **state)
     struct rig *r = rig_new();
 
     (void)state;
-    ask(r, 1);
-    ask(r, 2);
+    rig_ask(r, 1);
+    rig_ask(r, 2);
     rig_advance(r, 93000);
-    expect_answer(r, 1, ERR_TIMEOUT, 0);
+    rig_expect_answer(r, 1, ERR_TIMEOUT, 0);
     rig_settle(r);
-    expect_answer(r, 2, ERR_TIMEOUT, 0);
+    rig_expect_answer(r, 2, ERR_TIMEOUT, 0);
     rig_expect_sent(r, 10);
     rig_free(r);
 }
@@ -540,18 +500,18 @@ static void test_limits(void **state)
     r->cfg.exchange_limit = 4;
     rig_open(r);
     for (uint64_t token = 1; token <= 3; token++)
-        ask(r, token);
+        rig_ask(r, token);
     out = rig_outgoing(r, PDU_GET, "/3/0");
     assert_int_equal(engine_request(r->e, &out, r->now, &x), ERR_FULL);
     r->flow = rig_flow(2);
-    ask(r, 4);
+    rig_ask(r, 4);
     r->flow = rig_flow(3);
     assert_int_equal(engine_request(r->e, &out, r->now, &x), ERR_FULL);
     assert_null(x);
     assert_int_equal(rig_count(r, COUNTER_coap_exchange_limit), 2);
     rig_settle(r);
     assert_int_equal(r->answers, 4);
-    ask(r, 5);
+    rig_ask(r, 5);
     rig_settle(r);
     rig_free(r);
 }
@@ -597,184 +557,6 @@ static void test_path_too_long(void **state)
     rig_free(r);
 }
 
-/* ---- cancel -------------------------------------------------------------------------------- */
-
-static void test_cancel(void **state)
-{
-    struct rig *r = rig_new();
-    struct outgoing out = rig_outgoing(r, PDU_GET, "/3/0");
-    struct exchange *x[3];
-
-    (void)state;
-    for (uint64_t i = 0; i < 3; i++) {
-        out.token = i + 1;
-        x[i] = rig_request(r, &out);
-    }
-    engine_cancel(r->e, x[1], r->now); /* waiting */
-    expect_answer(r, 1, ERR_CANCELLED, 0);
-    rig_expect_sent(r, 1);
-    engine_cancel(r->e, x[0], r->now); /* on the wire */
-    expect_answer(r, 2, ERR_CANCELLED, 0);
-    assert_true(sent_token(r) == 3);
-    rig_empty(r, PDU_ACK, rig_sent(r, 0).mid);
-    engine_cancel(r->e, x[2], r->now); /* acknowledged */
-    expect_answer(r, 3, ERR_CANCELLED, 0);
-    rig_settle(r);
-    rig_expect_sent(r, 0);
-    rig_free(r);
-}
-
-static uint64_t tokens_seen[RIG_ANSWERS];
-static struct rig *ordered;
-
-static void note_token(void *ctx, const struct answer *a, uint64_t now)
-{
-    (void)now;
-    assert_int_equal(a->rc, ERR_CANCELLED);
-    tokens_seen[ordered->answers++] = *(const uint64_t *)ctx;
-}
-
-static void test_cancel_peer_in_order(void **state)
-{
-    static const uint64_t tokens[] = {5, 4, 3, 2, 1};
-    struct rig *r = rig_new();
-    struct outgoing out = rig_outgoing(r, PDU_GET, "/3/0");
-    struct addr nobody = rig_flow(99).peer;
-    struct flow other = rig_flow(2);
-
-    (void)state;
-    ordered = r;
-    for (size_t i = 0; i < mem_count(tokens); i++) {
-        out.token = tokens[i];
-        out.done = note_token;
-        out.ctx = (void *)(uintptr_t)&tokens[i];
-        (void)rig_request(r, &out);
-        if (i == 0)
-            rig_empty(r, PDU_ACK, rig_sent(r, 0).mid);
-    }
-    ask(r, 6);
-    r->flow = other;
-    ask(r, 7);
-    rig_expect_sent(r, 3);
-    engine_cancel_peer(r->e, &nobody, r->now);
-    assert_int_equal(r->answers, 0);
-    r->flow = rig_flow(1);
-    engine_cancel_peer(r->e, &r->flow.peer, r->now);
-    assert_int_equal(r->answers, 6);
-    assert_memory_equal(tokens_seen, tokens, sizeof(tokens));
-    rig_expect_sent(r, 0); /* none of the queue left meanwhile */
-    rig_settle(r);
-    assert_int_equal(r->answers, 7);
-    rig_free(r);
-}
-
-/* A callback that cancels, and one that asks again. */
-static struct exchange *victim;
-
-static void cancel_another(struct rig *r)
-{
-    struct exchange *x = victim;
-
-    victim = NULL;
-    if (x)
-        engine_cancel(r->e, x, r->now);
-}
-
-static void test_cancel_within_cancel(void **state)
-{
-    struct rig *r = rig_new();
-    struct outgoing out = rig_outgoing(r, PDU_GET, "/3/0");
-
-    (void)state;
-    ask(r, 1);
-    ask(r, 2);
-    out.token = 3;
-    victim = rig_request(r, &out);
-    ask(r, 4);
-    r->on_answer = cancel_another;
-    engine_cancel_peer(r->e, &r->flow.peer, r->now);
-    assert_int_equal(r->answers, 4);
-    rig_expect_sent(r, 1);
-    rig_settle(r);
-    rig_free(r);
-}
-
-static size_t again;
-
-static void ask_again(struct rig *r)
-{
-    struct outgoing out = rig_outgoing(r, PDU_GET, "/3/0");
-    size_t answers = r->answers;
-
-    if (again == 0)
-        return;
-    again--;
-    out.token = 100 + again;
-    (void)rig_request(r, &out);
-    assert_int_equal(r->answers, answers);
-}
-
-static void test_request_within_answer(void **state)
-{
-    struct rig *r = asking();
-
-    (void)state;
-    again = 5;
-    r->on_answer = ask_again;
-    for (size_t i = 1; i <= 6; i++) {
-        answer_ack(r);
-        assert_int_equal(r->answers, i);
-        rig_expect_sent(r, i <= 5);
-    }
-    rig_settle(r);
-    rig_free(r);
-}
-
-static void test_request_within_cancel_peer(void **state)
-{
-    struct rig *r = asking();
-
-    (void)state;
-    again = 1;
-    r->on_answer = ask_again;
-    engine_cancel_peer(r->e, &r->flow.peer, r->now);
-    assert_int_equal(r->answers, 1);
-    rig_expect_sent(r, 1);
-    answer_ack(r);
-    expect_answer(r, 2, ERR_OK, PDU_CONTENT);
-    rig_settle(r);
-    rig_free(r);
-}
-
-static void test_cancel_all(void **state)
-{
-    struct rig *r = rig_new();
-
-    (void)state;
-    for (uint64_t i = 1; i <= 10; i++) {
-        r->flow = rig_flow((unsigned)i % 3);
-        ask(r, i);
-    }
-    rig_expect_sent(r, 3);
-    engine_cancel_all(r->e, r->now);
-    assert_int_equal(r->answers, 10);
-    rig_expect_sent(r, 0);
-    rig_settle(r);
-    rig_free(r);
-}
-
-static void test_free_with_work_under_way(void **state)
-{
-    struct rig *r = rig_new();
-
-    (void)state;
-    for (uint64_t i = 1; i <= 10; i++) {
-        r->flow = rig_flow((unsigned)i % 3);
-        ask(r, i);
-    }
-    rig_free(r);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -803,13 +585,6 @@ int main(void)
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_token_taken),
         cmocka_unit_test(test_path_too_long),
-        cmocka_unit_test(test_cancel),
-        cmocka_unit_test(test_cancel_peer_in_order),
-        cmocka_unit_test(test_cancel_within_cancel),
-        cmocka_unit_test(test_request_within_answer),
-        cmocka_unit_test(test_request_within_cancel_peer),
-        cmocka_unit_test(test_cancel_all),
-        cmocka_unit_test(test_free_with_work_under_way),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
