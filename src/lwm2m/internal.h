@@ -507,8 +507,9 @@ int report_result(const struct report *r, struct op *op);
 void report_detach(struct domain *d, struct device *dev, uint64_t now);
 void report_adopt(struct domain *d, struct device *dev, uint64_t now);
 
-/* ---- wanted.c: observations outlive the registration they were made under ---------------------
- */
+void send_request(struct domain *d, struct request *req, uint64_t now);
+
+/* ---- wanted.c: observations outlive the registration they were made under ------------------ */
 
 /* The registration is replaced: has its observations follow the endpoint, by way of d->orphans. */
 void wanted_leave(struct domain *d, const struct device *dev);
@@ -521,8 +522,6 @@ void wanted_next(struct domain *d, struct device *dev);
 /* The device has refused it: it is wanted no more. */
 void wanted_refused(struct domain *d, struct device *dev, uint64_t token, int rc, uint8_t code,
                     uint64_t now);
-
-void send_request(struct domain *d, struct request *req, uint64_t now);
 
 /* ---- move.c ---------------------------------------------------------------------------------- */
 

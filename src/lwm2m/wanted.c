@@ -110,9 +110,19 @@ void wanted_next(struct domain *d, struct device *dev)
 
 void wanted_start(struct domain *d, struct device *dev, uint64_t now)
 {
+    bool any = false;
+
     if (dev->rare == NULL || dev->rare->remaking)
         return;
-    list_each(&dev->rare->reports, it) list_item(it, struct report, node)->tried = false;
+    list_each(&dev->rare->reports, it)
+    {
+        struct report *r = list_item(it, struct report, node);
+
+        r->tried = false;
+        any |= r->state == REPORT_WANTED;
+    }
+    if (!any)
+        return;
     wanted_next(d, dev);
     manage_pump(d, dev, now);
 }

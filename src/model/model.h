@@ -29,8 +29,7 @@ int path_cmp(const struct path *a,
 /* True when p is `prefix` or below it. */
 bool path_covers(const struct path *prefix, const struct path *p);
 
-/* ---- value, record, batch ----------------------------------------------------------------------
- */
+/* ---- value, record, batch ------------------------------------------------------------------ */
 
 /* LwM2M Core appendix C. NONE: a record that only names a path (composite read) or an empty
  * resource. */
@@ -101,8 +100,7 @@ const struct record *batch_find(const struct batch *b, const struct path *p);
 void batch_sort(struct batch *b);
 struct batch *batch_copy(const struct batch *b);
 
-/* ---- content formats ---------------------------------------------------------------------------
- */
+/* ---- content formats ----------------------------------------------------------------------- */
 
 /* CoAP Content-Format numbers; FORMAT_NONE = option absent. */
 #define FORMAT_NONE (-1)
@@ -120,8 +118,7 @@ enum format {
     FORMAT_LWM2M_CBOR = 11544
 };
 
-/* ---- version ------------------------------------------------------------------------------------
- */
+/* ---- version ------------------------------------------------------------------------------- */
 
 struct version {
     uint8_t major, minor;

@@ -287,16 +287,37 @@ static void test_register_twice(void **state)
     /* … and while the store has it: it was wanted before, so it still is. */
     again(f);
     f->hold = true;
+    again(f); /* has no answer yet */
     accept(f, "2");
-    again(f);
+    assert_int_equal(fix_txn(f, 1)->kind, TXN_PUT_OBSERVATION);
     fix_commit(f, ERR_OK);
     f->hold = false;
-    fix_commit(f, ERR_OK);
     assert_int_equal(f->by_kind[TXN_DEL_OBSERVATION], 0);
     expect_asked(f, token, "/3/0/9");
     accept(f, "3");
     assert_int_equal(f->d->report_count, 1);
     assert_int_equal(f->d->run_count, 0);
+}
+
+/* The Register wins over an observation that no operator was told of yet. */
+static void test_not_told_is_not_wanted(void **state)
+{
+    struct fix *f = *state;
+    uint64_t token;
+
+    fix_device(f, 1);
+    f->hold = true;
+    ask(f, "/3/0/9", "");
+    token = token_of(fix_sent(f, 0));
+    again(f); /* has no answer yet */
+    accept(f, "95");
+    fix_commit(f, ERR_OK);
+    assert_int_equal(f->done->result.rc, ERR_UNREGISTERED);
+    assert_int_equal(fix_txn(f, 0)->kind, TXN_DEL_OBSERVATION);
+    assert_int_equal(fix_txn(f, 0)->token, token);
+    fix_commit(f, ERR_OK);
+    assert_int_equal(fix_sent(f, 0)->pdu.code, PDU_CREATED);
+    assert_null(fix_find(f, 1)->rare);
 }
 
 static void test_store_fails(void **state)
@@ -623,6 +644,7 @@ int main(void)
         ROW(test_one_after_the_other),
         ROW(test_silent_device),
         ROW(test_register_twice),
+        ROW(test_not_told_is_not_wanted),
         ROW(test_store_fails),
         ROW(test_cancelled_is_not_wanted),
         ROW(test_cancel_under_way),
