@@ -209,6 +209,7 @@ static int begin(struct engine *e, struct exchange *x, const struct heard *h)
     d->on = true;
     d->observe = h->observe;
     d->sequence = h->sequence;
+    d->mid = h->pdu->mid;
     buf_init(&d->buf, e->cfg.spool_threshold + BUFFER_EXTRA);
     remember(d, h);
     engine_count(e, COUNTER_block_transfers_started);

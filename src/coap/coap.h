@@ -80,6 +80,7 @@ struct answer {
     struct blob *blob; /* body above the spool threshold; the callee takes it */
     bool observe;      /* the response carries the Observe option */
     uint32_t sequence;
+    uint16_t mid;         /* of the message with that sequence, for relation.mid */
     struct view location; /* "/3303/1" from Location-Path, borrowed */
     uint8_t szx;          /* block size the device settled on, or that of the request */
     uint32_t retransmissions;

@@ -486,6 +486,7 @@ static void complete(struct engine *e, struct exchange *x, const struct heard *h
         a.format = h->format;
         a.observe = h->observe;
         a.sequence = h->sequence;
+        a.mid = h->pdu->mid;
         a.body = h->pdu->payload;
         a.location = view_of(h->location, h->location_n);
     }
@@ -494,6 +495,7 @@ static void complete(struct engine *e, struct exchange *x, const struct heard *h
         a.format = d->format;
         a.observe = d->observe;
         a.sequence = d->sequence;
+        a.mid = d->mid;
         a.body = d->spool ? VIEW_NONE : buf_view(&d->buf);
         a.blob = d->spool;
         if (d->spool)

@@ -247,6 +247,7 @@ struct download {
     uint8_t code;
     bool observe;
     uint32_t sequence;
+    uint16_t mid; /* of the message with that sequence */
     int32_t format;
     uint8_t etag_n;
     uint8_t etag[ETAG_MAX];

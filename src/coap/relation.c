@@ -127,6 +127,7 @@ void relation_heard(struct engine *e, struct relation *rel, const struct heard *
                        .body = h->pdu->payload,
                        .observe = h->observe,
                        .sequence = h->sequence,
+                       .mid = h->pdu->mid,
                        .szx = h->has_block2 ? h->block2.szx : SZX_MAX,
                        .flow = *h->flow};
     bool lasting = CODE_IS_SUCCESS(a.code) && a.observe;

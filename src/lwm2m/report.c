@@ -289,6 +289,7 @@ static void take_terms(struct report *r, const struct op *op, const struct repor
     r->format = terms->format;
     r->attached = terms->attached;
     r->relation.sequence = a->sequence;
+    r->relation.mid = a->mid;
     r->relation.seen_s = now >= 1000 ? (uint32_t)(now / 1000) : 1;
     if (op->result.values != NULL)
         r->initial = batch_copy(op->result.values);
