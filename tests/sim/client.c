@@ -389,6 +389,14 @@ static void response(struct client *c, const struct wire *m)
         answered(c, m);
 }
 
+bool client_was_rejected(const struct client *c, uint64_t token)
+{
+    for (size_t i = 0; i < CLIENT_REJECTED; i++)
+        if (c->rejected[i] == token)
+            return true;
+    return false;
+}
+
 static void rejected(struct client *c, uint16_t mid)
 {
     for (size_t i = 0; i < CLIENT_OBSERVATIONS; i++) {
@@ -403,7 +411,7 @@ static void rejected(struct client *c, uint16_t mid)
                     "%s: a notification of the observation %016llx is rejected", c->endpoint,
                     (unsigned long long)o->token);
         o->active = false;
-        c->rst_heard++;
+        c->rejected[c->rst_heard++ % CLIENT_REJECTED] = o->token;
     }
 }
 

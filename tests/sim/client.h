@@ -12,6 +12,7 @@
 #define CLIENT_HEARD 32  /* requests remembered against duplicates */
 #define CLIENT_SPEAKS 12 /* Confirmable messages of its own under way, besides the request */
 #define CLIENT_INSTANCES 8
+#define CLIENT_REJECTED 64
 
 struct world;
 
@@ -109,8 +110,9 @@ struct client {
     struct client_speech speech[CLIENT_SPEAKS];
     struct client_heard heard[CLIENT_HEARD];
     unsigned heard_next;
-    char note[32];         /* /3/0/14 */
-    uint8_t upload[16384]; /* /5/0/0 being received */
+    uint64_t rejected[CLIENT_REJECTED]; /* tokens of notifications that were rejected */
+    char note[32];                      /* /3/0/14 */
+    uint8_t upload[16384];              /* /5/0/0 being received */
     size_t upload_n;
     uint64_t uploads;
 };
@@ -137,12 +139,17 @@ uint64_t client_next(const struct client *c);
 /* ---- client_serve.c: what the server asks ---- */
 
 void client_serve(struct client *c, const struct wire *req);
+/* Ends one of its observations itself, with an error notification (RFC 7641 section 4.2). Returns
+ * the token, or 0 when it has none. */
+uint64_t client_unobserve(struct client *c);
 /* Notifications that are due. */
 void client_notify(struct client *c);
 void client_links(const struct client *c, uint32_t instances, char out[WIRE_TEXT]);
 void client_transmit(struct client *c, const struct wire *m);
 /* Confirmable, repeated until it is acknowledged. `token`: of a notification, or 0. */
 bool client_speak(struct client *c, struct wire *m, uint64_t token, uint64_t delay);
+/* The server has told it to forget that observation. */
+bool client_was_rejected(const struct client *c, uint64_t token);
 struct client_observation *client_observation(struct client *c, uint64_t token);
 uint64_t client_token(const struct wire *m);
 

@@ -181,6 +181,25 @@ static void notify_one(struct client *c, struct client_observation *o)
     }
 }
 
+uint64_t client_unobserve(struct client *c)
+{
+    for (size_t i = 0; i < CLIENT_OBSERVATIONS; i++) {
+        struct client_observation *o = &c->observations[i];
+        struct wire m;
+
+        if (!o->active || !c->registered)
+            continue;
+        wire_init(&m, WIRE_CON, 0x84, 0);
+        set_token(&m, o->token);
+        if (!client_speak(c, &m, 0, 0))
+            return 0;
+        o->active = false;
+        world_say(c->w, "%s: ends %016llx", c->endpoint, (unsigned long long)o->token);
+        return o->token;
+    }
+    return 0;
+}
+
 void client_notify(struct client *c)
 {
     for (size_t i = 0; i < CLIENT_OBSERVATIONS; i++) {

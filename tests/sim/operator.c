@@ -84,6 +84,7 @@ static void watch_start(struct world *w, const struct ticket *t, uint64_t token)
                        .token = token,
                        .registration_id = c->id,
                        .since = w->now,
+                       .last = INT64_MIN,
                        .life = w->lives};
 }
 
@@ -108,6 +109,21 @@ static void observation_ended(struct world *w, const struct event *e)
     watch->active = false;
 }
 
+/* Nothing old comes after something newer. */
+static void check_fresh(struct world *w, struct watch *watch, const struct event *e)
+{
+    static const struct path look = {.id = {3, 0, 9}, .depth = 3};
+    const struct record *r = e->values ? batch_find(e->values, &look) : NULL;
+
+    if (!r)
+        return;
+    world_check(w, r->value.type == VALUE_INTEGER && r->value.u.integer > watch->last,
+                "%s: the value %lld of %016llx comes after %lld", e->endpoint,
+                (long long)r->value.u.integer, (unsigned long long)e->token,
+                (long long)watch->last);
+    watch->last = r->value.u.integer;
+}
+
 void operator_event(struct world *w, const struct event *e)
 {
     struct watch *watch;
@@ -117,8 +133,10 @@ void operator_event(struct world *w, const struct event *e)
     if (e->type != EVENT_NOTIFICATION)
         return;
     watch = operator_watch(w, e->token);
-    if (watch)
-        watch->events++;
+    if (!watch)
+        return;
+    watch->events++;
+    check_fresh(w, watch, e);
 }
 
 /* ---- the end of an operation ---- */
@@ -244,6 +262,7 @@ void operator_killed(struct world *w)
         struct client_observation *o = client_observation(&w->clients[watch->client], watch->token);
 
         watch->events = 0;
+        watch->last = INT64_MIN; /* nothing tells the next life what was the last */
         if (o)
             count_anew(w, o);
     }

@@ -31,7 +31,8 @@ struct watch {
     bool active;
     unsigned client;
     uint64_t token, registration_id;
-    uint64_t since, events, ended_at;
+    uint64_t since, events;
+    int64_t last; /* value of /3/0/9, which rises */
     unsigned life;
 };
 
