@@ -349,11 +349,14 @@ static bool is_held(const struct device_rare *rare)
                                  (rare->job->kind == JOB_UPDATE && update_moves(rare->job)));
 }
 
-/* Another operation is asking for the observation that this one wants. */
+/* Another operation is asking for the observation that this one wants, or the store has still to
+ * take it: nobody is told before. */
 static bool is_asked_for(const struct run *run)
 {
     const struct report *r = run->op->kind == OP_OBSERVE ? report_like(run->device, run->op) : NULL;
 
+    if (r != NULL && r->storing && !r->durable)
+        return true;
     if (r == NULL || r->state != REPORT_WANTED)
         return false;
     list_each(&run->device->rare->runs, it)
