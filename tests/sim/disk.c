@@ -309,17 +309,6 @@ const struct observation *disk_observation(const struct disk *d, uint64_t token)
     return o ? &o->o : NULL;
 }
 
-bool disk_will_observe(const struct disk *d, uint64_t token)
-{
-    for (const struct mbox_node *n = d->head; n; n = n->next) {
-        const struct txn *t = mem_container((char *)(uintptr_t)n, struct txn, node);
-
-        if (t->kind == TXN_PUT_OBSERVATION && t->observation.token == token)
-            return true;
-    }
-    return false;
-}
-
 size_t disk_size(const struct disk *d)
 {
     return table_size(d->by_row);

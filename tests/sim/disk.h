@@ -45,8 +45,6 @@ const struct registration *disk_find_id(const struct disk *d, struct view endpoi
 /* The registration id or token was durable at some time. */
 bool disk_ever(const struct disk *d, uint64_t id);
 const struct observation *disk_observation(const struct disk *d, uint64_t token);
-/* It waits to be committed. */
-bool disk_will_observe(const struct disk *d, uint64_t token);
 size_t disk_size(const struct disk *d);
 
 #endif

@@ -71,9 +71,10 @@ struct world {
     uint64_t down_since;
     unsigned lives;
     struct disk disk;
-    bool committing;  /* a commit is on its way */
-    bool sick;        /* the store has failed or stood still in this life */
-    uint64_t stalled; /* the store does nothing before this time */
+    bool committing;   /* a commit is on its way */
+    bool sick;         /* the store has failed or stood still in this life */
+    uint64_t patience; /* operations may end so much later: they wait for the store */
+    uint64_t stalled;  /* the store does nothing before this time */
     struct happening **queue;
     size_t queued, queue_cap;
     uint64_t last_seq;
