@@ -100,6 +100,7 @@ static void mark(struct disk *d, uint64_t id)
         return;
     m = mem_new(sizeof(*m));
     m->id = id;
+    m->at = d->now;
     (void)table_put(d->marks, hash(id), m);
 }
 
@@ -299,6 +300,13 @@ const struct registration *disk_find_id(const struct disk *d, struct view endpoi
 bool disk_ever(const struct disk *d, uint64_t id)
 {
     return table_get(d->marks, hash(id), mark_of_id, &id) != NULL;
+}
+
+uint64_t disk_since(const struct disk *d, uint64_t id)
+{
+    const struct disk_mark *m = table_get(d->marks, hash(id), mark_of_id, &id);
+
+    return m ? m->at : 0;
 }
 
 const struct observation *disk_observation(const struct disk *d, uint64_t token)

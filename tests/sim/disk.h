@@ -11,6 +11,7 @@ struct disk {
     struct table *by_endpoint, *by_row; /* struct disk_row */
     struct table *marks;            /* struct disk_mark: every id and token that was ever durable */
     struct table *observations;     /* struct disk_observation by token */
+    uint64_t now;                   /* the owner's, before disk_commit */
     uint64_t row, generation;       /* highest ever committed */
     struct mbox_node *head, **tail; /* submitted, not committed */
     size_t depth, limit;            /* limit: ERR_FULL beyond */
@@ -23,6 +24,7 @@ struct disk_row {
 };
 struct disk_mark {
     uint64_t id;
+    uint64_t at; /* when it was first */
 };
 struct disk_observation {
     struct observation o;
@@ -44,6 +46,8 @@ const struct registration *disk_find(const struct disk *d, struct view endpoint)
 const struct registration *disk_find_id(const struct disk *d, struct view endpoint, uint64_t id);
 /* The registration id or token was durable at some time. */
 bool disk_ever(const struct disk *d, uint64_t id);
+/* Since when; 0 when it never was. */
+uint64_t disk_since(const struct disk *d, uint64_t id);
 const struct observation *disk_observation(const struct disk *d, uint64_t token);
 size_t disk_size(const struct disk *d);
 

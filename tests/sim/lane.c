@@ -123,6 +123,17 @@ static void check_expiry(struct world *w, const struct event *e)
                 (unsigned long long)(most - w->now));
 }
 
+/* Two that ask at once are both taken; the directory knows committed claims only. */
+static void check_replaced(struct world *w, const struct event *e)
+{
+    const struct registration *r = disk_find(&w->disk, view_str(e->endpoint));
+    bool at_once = w->now - disk_since(&w->disk, e->registration_id) < SECOND;
+
+    if (w->cfg.replace == REPLACE_REFUSE && r && r->id != e->registration_id)
+        world_check(w, at_once || addr_eq(&r->flow.peer, &e->flow.peer),
+                    "%s is replaced from another address", e->endpoint);
+}
+
 static void out_event(void *ctx, struct event *e)
 {
     struct lane *l = ctx;
@@ -140,6 +151,8 @@ static void out_event(void *ctx, struct event *e)
                         "%s is announced and not durable", e->endpoint);
         if (e->type == EVENT_EXPIRED)
             check_expiry(w, e);
+        if (e->type == EVENT_REPLACED)
+            check_replaced(w, e);
         c = e->type == EVENT_MOVED ? world_client_of(w, view_str(e->endpoint)) : NULL;
         if (c && c->id == e->registration_id)
             client_believed(c, &e->flow, e->lifetime_s);
@@ -296,6 +309,7 @@ static void commit(struct world *w)
     if (world_chance(w, w->cfg.commit_fails))
         w->disk.rc = world_chance(w, 500) ? ERR_DISKFULL : ERR_STORE;
     w->sick = w->sick || w->disk.rc < 0;
+    w->disk.now = w->now;
     (void)disk_commit(&w->disk, BATCH_MAX, committed, w);
     w->disk.rc = steady;
     lane_plan_commit(w);
