@@ -4,6 +4,11 @@
 
 #include "world.h"
 
+/* With world_config.small. */
+#define LANE_SMALL_PEERS 500
+#define LANE_SMALL_DEVICES 200
+#define LANE_SMALL_BYTES ((size_t)256 << 10)
+
 enum happening_kind {
     HAPPEN_TO_SERVER, /* a datagram arrives at the socket of shard `lane` */
     HAPPEN_HANDOVER,  /* … and at its owner, by mailbox */
@@ -24,6 +29,7 @@ struct happening {
     enum happening_kind kind;
     uint16_t lane;
     int rc;
+    bool injected;
     uint64_t arg;
     void *p; /* txn, move, op, client */
     void (*fn)(struct world *w, uint64_t arg);

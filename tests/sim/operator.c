@@ -115,7 +115,7 @@ static void check_fresh(struct world *w, struct watch *watch, const struct event
     static const struct path look = {.id = {3, 0, 9}, .depth = 3};
     const struct record *r = e->values ? batch_find(e->values, &look) : NULL;
 
-    if (!r)
+    if (!r || w->cfg.forged)
         return;
     world_check(w, r->value.type == VALUE_INTEGER && r->value.u.integer > watch->last,
                 "%s: the value %lld of %016llx comes after %lld", e->endpoint,
@@ -239,13 +239,13 @@ static void done(struct op *op)
         world_say(w, "operation %llu (%s of %s) ends with %s", (unsigned long long)t->serial,
                   op_kind_name(t->kind), op->endpoint, err_name(rc));
         w->desk.by_rc[-rc]++;
-        world_check(w, is_expected(rc), "operation %llu (%s) ends with %s",
+        world_check(w, is_expected(rc) || w->cfg.forged, "operation %llu (%s) ends with %s",
                     (unsigned long long)t->serial, op_kind_name(t->kind), err_name(rc));
         world_check(w, w->now <= t->deadline + LATE_MS + w->patience || rc == ERR_STOPPING,
                     "operation %llu (%s) ends %llu ms after its deadline",
                     (unsigned long long)t->serial, op_kind_name(t->kind),
                     (unsigned long long)(w->now - t->deadline));
-        if (rc == ERR_OK)
+        if (rc == ERR_OK && !w->cfg.forged)
             check_success(w, t, op);
     }
     op_free(op);

@@ -12,6 +12,7 @@
 static struct models *models;
 static const struct story *current;
 static size_t number;
+static char hint[64];
 
 struct models *story_models(void)
 {
@@ -34,10 +35,15 @@ void story_failed(uint64_t seed, uint64_t at_ms, const char *text)
     printf("not ok %zu - %s\n", number, current->name);
     printf("# seed %llu, at %llu.%03llu s: %s\n", (unsigned long long)seed,
            (unsigned long long)at_ms / 1000, (unsigned long long)at_ms % 1000, text);
-    printf("# to see it again: SEED=%llu SEEDS=1 SIM_TRACE=1 STORY=%zu %s\n",
-           (unsigned long long)seed, number, program_invocation_name);
+    printf("# to see it again: SEED=%llu SEEDS=1 SIM_TRACE=1 STORY=%zu %s%s\n",
+           (unsigned long long)seed, number, hint, program_invocation_name);
     fflush(stdout);
     _Exit(1);
+}
+
+void story_hint(const char *text)
+{
+    snprintf(hint, sizeof(hint), "%s ", text);
 }
 
 uint64_t story_number(const char *variable, uint64_t otherwise)

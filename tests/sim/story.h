@@ -18,6 +18,9 @@ int story_main(const struct story *stories, size_t count);
 /* For those that cost more: SEEDS / divisor of them, at least one. */
 uint64_t story_number(const char *variable, uint64_t otherwise);
 
+/* What else it takes to see a failure of one seed again: "NAME=value". Copied. */
+void story_hint(const char *hint);
+
 /* ---- for the world ---- */
 
 void story_failed(uint64_t seed, uint64_t at_ms, const char *text) __attribute__((noreturn));

@@ -3,6 +3,7 @@
 #include <assert.h>
 
 enum {
+    OPTION_ETAG = 4,
     OPTION_OBSERVE = 6,
     OPTION_LOCATION = 8,
     OPTION_PATH = 11,
@@ -12,7 +13,8 @@ enum {
     OPTION_BLOCK2 = 23,
     OPTION_BLOCK1 = 27,
     OPTION_SIZE2 = 28,
-    OPTION_SIZE1 = 60
+    OPTION_SIZE1 = 60,
+    OPTION_ECHO = 252
 };
 
 void wire_init(struct wire *m, uint8_t type, uint8_t code, uint16_t mid)
@@ -92,6 +94,9 @@ static bool take(struct wire *m, uint32_t option, struct view v)
         return number(v, &m->block2);
     case OPTION_BLOCK1:
         return number(v, &m->block1);
+    case OPTION_ETAG:
+    case OPTION_ECHO:
+        return v.n <= 40;
     case OPTION_SIZE1:
     case OPTION_SIZE2:
         return number(v, &ignored);

@@ -261,6 +261,8 @@ void world_client_timer(struct world *w, struct client *c)
 {
     uint64_t next = client_next(c);
 
+    if (next < w->now)
+        next = w->now;
     if (next == c->armed)
         return;
     c->armed = next;
@@ -435,6 +437,14 @@ static uint64_t renewal_lag(const struct client *c)
     uint64_t tenth = (uint64_t)c->lifetime_s * SECOND / 10;
 
     return (tenth < MINUTE ? tenth : MINUTE) + LAG_SLACK;
+}
+
+void world_inject(struct world *w, const struct flow *flow, struct view datagram, uint64_t delay)
+{
+    struct happening *h = lane_plan(w, w->now + delay, HAPPEN_TO_SERVER, datagram);
+
+    h->flow = *flow;
+    h->injected = true;
 }
 
 bool world_is_written(const struct world *w, const struct client *c)

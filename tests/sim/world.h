@@ -32,6 +32,8 @@ struct world_config {
     uint32_t commit_ms;             /* gathered and written within, at most */
     uint32_t commit_fails;          /* permille */
     uint32_t mail_ms;               /* between shards and from the store, at most */
+    bool forged; /* somebody else speaks in the name of the devices: what they do proves nothing */
+    bool small;  /* limits that are soon reached */
     struct client_style style;
 };
 /* A bad mobile network in front of a healthy server; one shard, eight devices. */
@@ -83,8 +85,8 @@ struct world {
     size_t address_count;
     struct desk desk;
     uint64_t sent, received, lost; /* datagrams of the server */
-    /* For stories: every datagram to the server passes here first; true swallows it. */
-    bool (*tap)(struct world *w, const struct flow *flow, struct view datagram);
+    /* For stories: sees every datagram of a device that reaches the server. */
+    void (*tap)(struct world *w, const struct flow *flow, struct view datagram);
     void *tap_ctx;
 };
 
@@ -112,6 +114,9 @@ void world_start(struct world *w, uint16_t shards);
 void world_settle(struct world *w);
 /* Directory, domains and store agree with each other (any time). */
 void world_audit(struct world *w);
+
+/* A datagram that no device has sent, or not like this; the tap does not see it. */
+void world_inject(struct world *w, const struct flow *flow, struct view datagram, uint64_t delay);
 
 /* ---- for devices and the operator ---- */
 
