@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
-#define CORPUS_MAX 512
+#define CORPUS_MAX 128
 #define BODY_MAX 1400
 #define STRANGERS 40
 #define DEVICES 6
@@ -19,34 +19,49 @@
 
 /* ---- valid ones ---- */
 
-/* What scripted devices do not say: long tokens and none, options of others, blocks, odd paths. */
-static const char *const written[] = {
-    "40020000b2726406657270", /* Register of little */
-    "4402123411223344b27264113d0a65703d68656c6c6f2d31056c743d3630096c776d326d3d312e3203623d55ff"
-    "3c2f312f303e2c3c2f332f303e2c3c2f333330332f303e",
-    "4802000101020304050607080b2272640465703d780d056c743d343239343936373239350b6c776d326d3d312e30",
-    "40020007b2726411283765703d6e62d11a08ff3c2f333e2c3c2f333e", /* blocks */
-    "40020008b2726411280765703d6e62d10a0aff3c2f333e2c3c2f333e",
-    "40020009b2726411280765703d6e62d10a12ff3c2f332f303e",
-    "4002000ab264701116ff5b7b22626e223a222f332f302f222c226e223a2239222c2276223a317d5d",
-    "4002000bb264701170ff81a3216a2f333330332f302f352f350002fb4037000000000000",
-    "4001000cbb2e77656c6c2d6b6e6f776e04636f7265",
-    "4001000dbb2e77656c6c2d6b6e6f776e04636f7265d10800",
-    "4004000eb272640d0330303030303030303030303030303030",
-    "4002000fb272640d0330303030303030303030303030303030456c743d3330",
-    "40050010b2726411",                   /* FETCH */
-    "40010011d10a68747470",               /* Proxy-Uri, nearly */
-    "40010012dd16637f00000001",           /* If-Match and others */
-    "4803001300000000000000006170d0ff01", /* PUT */
-    "40000014",                           /* ping */
+/* What scripted devices do not say: options of others, empty messages, answers to nobody. */
+static const char *const raw[] = {
+    "40010011d61668747470733a", /* Proxy-Uri */
+    "4001001212ab",
+    "4001001200",
+    "40050010b2726411", /* If-Match, FETCH */
+    "4803001300000000000000006170d0ff01",
+    "4002001cb27264d20aff0001", /* unknown options */
+    "40000014",
     "60000015",
     "70000016",
-    "50000017",                         /* empty */
-    "684500180102030405060708c060ff39", /* answers to nobody */
-    "584500190102030405060708610160ff39",
-    "4845001a0102030405060708620101d1080eff61616161",
+    "50000017", /* empty */
+    "684500180102030405060708c060ff39",
+    "584500190102030405060708610160ff", /* answers */
     "6884001b0102030405060708ff6e6f",
+    "40e0001dff",
+    "401f001e",
 };
+
+static const struct {
+    uint8_t code;
+    const char *path, *query, *payload;
+    int format, block1, block2; /* 0: absent; else one more than the option */
+} written[] = {
+    {2, "/rd", "ep=hello&lt=60&lwm2m=1.2&b=U", "</1/0>,</3/0>,</3303/0>", 41, 0, 0},
+    {2, "/rd", "ep=a&lt=0&lwm2m=1.0&b=UQ&sms=15551234", "</lwm2m>;rt=\"oma.lwm2m\",</lwm2m/3/0>",
+     41, 0, 0},
+    {2, "/rd", "ep=b&lwm2m=1.1&Q&b=UN&pid=x", "<1>,</3>;ver=\"1.1\",</3303/1>;dim=2", 0, 0, 0},
+    {2, "/rd", "ep=c&lt=86400&lwm2m=2.0", "</3/0>", 41, 0, 0},
+    {2, "/rd", "ep=blocks&lt=300&lwm2m=1.1&b=U", "</1/0>,</3/0>,</5/", 41, 0x08 + 1, 0},
+    {2, "/rd", "ep=blocks&lt=300&lwm2m=1.1&b=U", "0>,</3303/0>,</44", 41, 0x18 + 1, 0},
+    {2, "/rd", "ep=blocks&lt=300&lwm2m=1.1&b=U", "/0>", 41, 0x20 + 1, 0},
+    {2, "/dp", "", "[{\"bn\":\"/3/0/\",\"n\":\"9\",\"v\":1,\"bt\":1700000000}]", 111, 0, 0},
+    {2, "/dp", "", "\x81\xa3\x21\x6a/3303/0/5\x00\x02\xfb@7", 113, 0, 0},
+    {2, "/rd/0123456789abcdef", "lt=30", "", 0, 0, 0},
+    {2, "/rd/ffffffffffffffff", "", "</3/0>", 41, 0, 0},
+    {4, "/rd/0123456789abcdef", "", "", 0, 0, 0},
+    {1, "/.well-known/core", "", "", 0, 0, 0},
+    {1, "/.well-known/core", "rt=oma*", "", 0, 0, 1},
+    {3, "/3/0/14", "", "x", 1, 0, 0},
+};
+
+#define KEPT (mem_count(raw) + mem_count(written)) /* of the corpus, whatever is overheard */
 
 struct corpus {
     struct view v[CORPUS_MAX];
@@ -55,7 +70,7 @@ struct corpus {
 
 static void corpus_add(struct corpus *c, struct view datagram)
 {
-    size_t at = c->next++ % CORPUS_MAX;
+    size_t at = c->next < KEPT ? c->next++ : KEPT + (c->next++ - KEPT) % (CORPUS_MAX - KEPT);
 
     if (at < c->n)
         mem_free((void *)(uintptr_t)c->v[at].p);
@@ -66,13 +81,26 @@ static void corpus_add(struct corpus *c, struct view datagram)
 
 static void corpus_start(struct corpus *c)
 {
-    uint8_t bytes[256];
+    uint8_t bytes[WIRE_MAX];
     size_t n;
 
     *c = (struct corpus){0};
-    for (size_t i = 0; i < mem_count(written); i++)
-        if (text_unhex(view_str(written[i]), bytes, sizeof(bytes), &n) == ERR_OK)
+    for (size_t i = 0; i < mem_count(raw); i++)
+        if (text_unhex(view_str(raw[i]), bytes, sizeof(bytes), &n) == ERR_OK)
             corpus_add(c, view_of(bytes, n));
+    for (size_t i = 0; i < mem_count(written); i++) {
+        struct wire m;
+
+        wire_init(&m, WIRE_CON, written[i].code, (uint16_t)i);
+        m.token_n = (uint8_t)(i % 9);
+        snprintf(m.path, sizeof(m.path), "%s", written[i].path);
+        snprintf(m.query, sizeof(m.query), "%s", written[i].query);
+        m.format = written[i].format - 1;
+        m.block1 = written[i].block1 - 1;
+        m.block2 = written[i].block2 - 1;
+        m.payload = view_str(written[i].payload);
+        corpus_add(c, view_of(bytes, wire_build(&m, bytes)));
+    }
 }
 
 static void corpus_fini(struct corpus *c)
@@ -136,13 +164,64 @@ static void change(struct world *w, const struct corpus *c, struct letter *l)
         graft(l, at, view_of(noise, l->n < sizeof(noise) ? l->n : sizeof(noise)), 0);
         break;
     case 7: /* a header that fits no body */
-        l->p[0] = (uint8_t)(0x40 | noise[0] % 0x40);
+        if (world_chance(w, 300))
+            l->p[0] = (uint8_t)(0x40 | noise[0] % 0x40);
         break;
     default:
         if (l->n > 1)
             l->p[1] = noise[1] % 2 ? noise[0] : (uint8_t)(noise[0] % 8);
         break;
     }
+}
+
+/* Well-formed, and still not what was meant. */
+static void rewrite(struct world *w, const struct corpus *c, struct letter *l)
+{
+    static const int64_t formats[] = {-1, 0, 40, 42, 60, 110, 112, 11542, 11543, 11544, 65535};
+    static const char *const paths[] = {"/rd", "/dp", "/.well-known/core", "/rd/0", "/", "/rd//"};
+    static const char *const queries[] = {"&lt=1",  "&lt=0",  "&ep=x", "&lwm2m=1.1",
+                                          "&b=UQ",  "&sms=1", "&Q",    "&lt=99999999999",
+                                          "&pid=7", "&=",     "&%2f"};
+    struct wire m, other;
+    uint8_t bytes[BODY_MAX], out[WIRE_MAX];
+
+    memcpy(bytes, l->p, l->n);
+    if (!wire_parse(view_of(bytes, l->n), &m))
+        return;
+    if (strcmp(m.path, "/rd") == 0 && world_chance(w, 500))
+        snprintf(m.query, sizeof(m.query), "ep=ghost-%u&lt=%u&lwm2m=1.%u", world_random(w, 1000),
+                 world_random(w, 400), world_random(w, 4));
+    switch (world_random(w, 8)) {
+    case 0:
+        m.block1 = wire_block(world_random(w, 4), world_chance(w, 500), world_random(w, 8));
+        break;
+    case 1:
+        m.block2 = wire_block(world_random(w, 4), world_chance(w, 500), world_random(w, 8));
+        break;
+    case 2:
+        m.format = formats[world_random(w, mem_count(formats))];
+        break;
+    case 3:
+        m.observe = m.observe < 0 ? 0 : (int64_t)world_random(w, 1u << 24);
+        break;
+    case 4:
+        snprintf(m.path, sizeof(m.path), "%s", paths[world_random(w, mem_count(paths))]);
+        break;
+    case 5:
+        if (strlen(m.query) < WIRE_TEXT / 2)
+            strncat(m.query, queries[world_random(w, mem_count(queries))] + (*m.query == 0), 32);
+        break;
+    case 6:
+        m.type = (uint8_t)world_random(w, 4);
+        break;
+    default:
+        if (wire_parse(c->v[world_random(w, (uint32_t)c->n)], &other))
+            m.payload = other.payload;
+        break;
+    }
+    l->n = wire_build(&m, out);
+    l->n = l->n < BODY_MAX ? l->n : BODY_MAX;
+    memcpy(l->p, out, l->n);
 }
 
 static void compose(struct world *w, const struct corpus *c, struct letter *l)
@@ -156,6 +235,8 @@ static void compose(struct world *w, const struct corpus *c, struct letter *l)
         l->p[3] = (uint8_t)world_random(w, 256);
     }
     for (uint32_t n = world_random(w, 4); n > 0; n--)
+        rewrite(w, c, l);
+    for (uint32_t n = world_chance(w, 400) ? 1 + world_random(w, 3) : 0; n > 0; n--)
         change(w, c, l);
 }
 
@@ -223,9 +304,11 @@ static struct corpus *tapped;
 
 static void tap(struct world *w, const struct flow *flow, struct view datagram)
 {
-    (void)w;
+    bool request = datagram.n > 1 && datagram.p[1] >> 5 == 0 && datagram.p[1] != 0;
+
     (void)flow;
-    corpus_add(tapped, datagram);
+    if (request || world_chance(w, 100))
+        corpus_add(tapped, datagram);
 }
 
 /* What devices of another world say to their server. */
@@ -306,7 +389,10 @@ static void forge(struct world *w, const struct flow *flow, struct view datagram
         if (world_chance(w, 700)) {
             letter.n = datagram.n < BODY_MAX ? datagram.n : BODY_MAX;
             memcpy(letter.p, datagram.p, letter.n);
-            change(w, &forger->corpus, &letter);
+            if (world_chance(w, 500))
+                rewrite(w, &forger->corpus, &letter);
+            else
+                change(w, &forger->corpus, &letter);
         } else {
             compose(w, &forger->corpus, &letter);
         }
@@ -316,7 +402,7 @@ static void forge(struct world *w, const struct flow *flow, struct view datagram
 }
 
 /* Whoever speaks from a device's address can do all that the device can; but the server stands, and
- * in the end every device is served again. */
+ * a device that begins anew is served again. */
 static uint64_t forged(uint64_t seed)
 {
     struct world_config cfg;
@@ -346,7 +432,12 @@ static uint64_t forged(uint64_t seed)
         world_audit(w);
     }
     w->tap = NULL;
-    world_pass(w, 15 * MINUTE);
+    world_pass(w, 5 * MINUTE);
+    for (unsigned i = 0; i < cfg.clients; i++) { /* a forged answer may have misled it for ever */
+        client_off(&w->clients[i]);
+        client_start(&w->clients[i], SECOND);
+    }
+    world_pass(w, 3 * MINUTE);
     for (unsigned i = 0; i < cfg.clients; i++) {
         struct ticket *t = operator_ask(w, i, OP_READ);
 

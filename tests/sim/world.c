@@ -510,6 +510,20 @@ void world_start(struct world *w, uint16_t shards)
     world_audit(w);
 }
 
+static void say_counters(struct world *w)
+{
+    for (int i = 0; i < COUNTER_COUNT; i++) {
+        uint64_t n = world_counter(w, (enum counter)i);
+
+        if (n > 0)
+            world_say(w, "  %s %llu", counter_name((enum counter)i), (unsigned long long)n);
+    }
+    for (size_t i = 0; i < mem_count(w->desk.by_rc); i++)
+        if (w->desk.by_rc[i] > 0)
+            world_say(w, "  operations that end with %s: %llu", err_name(-(int)i),
+                      (unsigned long long)w->desk.by_rc[i]);
+}
+
 void world_settle(struct world *w)
 {
     for (unsigned i = 0; i < w->cfg.clients; i++)
@@ -518,6 +532,7 @@ void world_settle(struct world *w)
     world_check(w, w->desk.open == 0, "%zu operations never ended", w->desk.open);
     lane_settled(w);
     world_audit(w);
+    say_counters(w);
 }
 
 void world_free(struct world *w)
