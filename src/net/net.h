@@ -66,7 +66,7 @@ int udp_start(struct udp_group *g, uint16_t shard, uv_loop_t *loop, const struct
 /* Queues a datagram; leaves with the next flush, or at once when the batch is full. */
 void udp_send(struct udp *u, const struct flow *flow, struct view bytes);
 void udp_flush(struct udp *u);
-/* Stops reading; the handle closes with the loop. */
+/* Stops reading; the handle closes with the loop. Again is no harm: a failed start has done it. */
 void udp_stop(struct udp *u);
 void udp_free(struct udp *u);
 

@@ -259,9 +259,10 @@ int udp_start(struct udp_group *g, uint16_t shard, uv_loop_t *loop, const struct
 void udp_stop(struct udp *u)
 {
     for (size_t i = 0; i < u->count; i++) {
-        uv_poll_stop(&u->socks[i]->poll);
-        if (!uv_is_closing((uv_handle_t *)&u->socks[i]->poll))
-            uv_close((uv_handle_t *)&u->socks[i]->poll, NULL);
+        uv_handle_t *handle = (uv_handle_t *)&u->socks[i]->poll;
+
+        if (!uv_is_closing(handle))
+            uv_close(handle, NULL);
     }
 }
 
