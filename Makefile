@@ -239,7 +239,7 @@ TSAN_FLAGS := --enable-werror --with-sanitizer=thread
 ci: deps
 	@mkdir -p $(B); : >$(CI_RESULTS)
 	+@LABEL=gcc $(CI_MAKE) B=$(B)/gcc CONFIGURE_FLAGS=--enable-werror check || :
-	+@LABEL=asan TIMEOUT_SCALE=3 $(CI_MAKE) B=$(B)/asan CC=clang CONFIGURE_FLAGS='$(ASAN_FLAGS)' \
+	+@LABEL=asan TIMEOUT_SCALE=3 SIM_DATAGRAMS=500000 $(CI_MAKE) B=$(B)/asan CC=clang CONFIGURE_FLAGS='$(ASAN_FLAGS)' \
 	    FUZZ_SECONDS=20 STAGES='build unit replay sim e2e fuzz' stages || :
 	+@LABEL=tsan TIMEOUT_SCALE=5 $(CI_MAKE) B=$(B)/tsan CC=clang CONFIGURE_FLAGS='$(TSAN_FLAGS)' \
 	    STAGES='build unit sim storm' stages || :
