@@ -252,6 +252,8 @@ static void acknowledged(struct client *c, const struct client_request *r)
 {
     c->acknowledged_at = r->sent_at;
     c->answered_at = c->w->now;
+    if (r->lifetime_s < c->lifetime_s)
+        c->shortened_at = c->w->now;
     c->lifetime_s = r->lifetime_s;
     if (r->what == CLIENT_REGISTER || c->strayed_at < r->sent_at)
         c->floor_s = r->lifetime_s;
@@ -554,10 +556,13 @@ void client_reboot(struct client *c)
 
 void client_believed(struct client *c, const struct flow *flow, uint32_t lifetime_s)
 {
-    if (addr_eq(&flow->peer, &c->flow.peer))
+    uint32_t newest = c->ask.active ? c->ask.lifetime_s : c->lifetime_s;
+    bool there = addr_eq(&flow->peer, &c->flow.peer);
+
+    if (there && lifetime_s == newest)
         return;
     world_say(c->w, "%s: the server goes astray", c->endpoint);
-    c->moved = true;
+    c->moved = c->moved || !there;
     c->strayed_at = c->w->now;
     if (lifetime_s < c->floor_s)
         c->floor_s = lifetime_s;

@@ -98,6 +98,7 @@ struct client {
     uint64_t acknowledged_at;        /* when the last acknowledged Register or Update was sent */
     uint64_t answered_at;            /* … and when the answer came */
     bool unlucky;                    /* the server was killed before that was written down */
+    uint64_t shortened_at;           /* when the lifetime became shorter */
     uint64_t strayed_at;             /* when a late copy of an Update led the server astray */
     uint64_t heard_at;               /* when a datagram of it last reached the server */
     uint64_t registrations, unlucky_times, updates, refusals, rst_heard, notified;
@@ -127,8 +128,9 @@ void client_reboot(struct client *c);
 /* Another address; one that knows of it sends an Update at once. */
 void client_rebind(struct client *c, bool knows);
 void client_update(struct client *c, bool change);
-/* The server believes that it is there: true, or the copy of an Update from an earlier address was
- * so late that it overtook a newer one, which nobody can tell without security. */
+/* What the server believes after an Update: true, or the copy of an earlier one was so late that it
+ * overtook a newer one. From another address, or after more messages than the server remembers,
+ * nobody can tell without security. */
 void client_believed(struct client *c, const struct flow *flow, uint32_t lifetime_s);
 void client_deregister(struct client *c);
 

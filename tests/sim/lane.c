@@ -155,7 +155,9 @@ static void out_event(void *ctx, struct event *e)
             check_expiry(w, e);
         if (e->type == EVENT_REPLACED)
             check_replaced(w, e);
-        c = e->type == EVENT_MOVED ? world_client_of(w, view_str(e->endpoint)) : NULL;
+        c = e->type == EVENT_MOVED || e->type == EVENT_UPDATED
+                ? world_client_of(w, view_str(e->endpoint))
+                : NULL;
         if (c && c->id == e->registration_id)
             client_believed(c, &e->flow, e->lifetime_s);
         operator_event(w, e);

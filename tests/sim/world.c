@@ -431,11 +431,13 @@ static void end_server(struct world *w)
     w->committing = false;
 }
 
-/* Renewals alone are written some time later. */
+/* Renewals alone are written some time later; what was noted for a longer lifetime, as it was. */
 static uint64_t renewal_lag(const struct client *c)
 {
     uint64_t tenth = (uint64_t)c->lifetime_s * SECOND / 10;
 
+    if (c->shortened_at > 0 && c->w->now < c->shortened_at + MINUTE + LAG_SLACK)
+        return MINUTE + LAG_SLACK;
     return (tenth < MINUTE ? tenth : MINUTE) + LAG_SLACK;
 }
 
@@ -463,7 +465,7 @@ void world_kill(struct world *w)
         if (!c->registered || world_is_written(w, c))
             continue;
         world_check(w,
-                    c->unlucky || c->strayed_at > 0 || w->sick ||
+                    c->unlucky || c->strayed_at >= c->acknowledged_at || w->sick ||
                         w->now < c->answered_at + renewal_lag(c),
                     "the renewal of %s is not durable after %llu ms", c->endpoint,
                     (unsigned long long)(w->now - c->answered_at));
