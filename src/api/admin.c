@@ -18,7 +18,7 @@ void admin_backup(struct call *c)
     struct reader *reader = api_reader(c->api);
     int rc;
 
-    if (!cJSON_IsString(file) || file->valuestring[0] != '/') {
+    if (!file || !cJSON_IsString(file) || file->valuestring[0] != '/') {
         problem_respond(c, ERR_INVALID, "file is an absolute path on the server");
         return;
     }
