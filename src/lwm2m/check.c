@@ -188,6 +188,8 @@ int check_op(struct domain *d, struct device *dev, struct op *op, uint64_t now)
     struct check c = {.dev = dev, .op = op};
     int rc = ERR_OK;
 
+    if (rules[op->kind].to == 0)
+        return ERR_UNSUPPORTED;
     if (op->path.depth < rules[op->kind].from || op->path.depth > rules[op->kind].to)
         return ERR_PATH;
     domain_env(d, dev, now, &c.env);

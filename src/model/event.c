@@ -14,6 +14,10 @@ const char *event_type_name(enum event_type t)
         [EVENT_SEND] = "send",
         [EVENT_OBSERVATION_STARTED] = "observation-started",
         [EVENT_OBSERVATION_ENDED] = "observation-ended",
+        [EVENT_AWAKE] = "awake",
+        [EVENT_ASLEEP] = "asleep",
+        [EVENT_OVERDUE] = "overdue",
+        [EVENT_OPERATION] = "operation",
     };
 
     return (unsigned)t < EVENT_TYPE_COUNT ? names[t] : "unknown";
@@ -45,6 +49,7 @@ void event_unref(struct event *e)
     if (e == NULL || atomic_fetch_sub_explicit(&e->refs, 1, memory_order_acq_rel) > 1)
         return;
     batch_free(e->values);
+    mem_free(e->operation);
     mem_free(e->detail);
     mem_free(e);
 }

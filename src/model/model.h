@@ -99,6 +99,11 @@ const struct record *batch_find(const struct batch *b, const struct path *p);
 /* Stable order by path; records of one path keep their order. */
 void batch_sort(struct batch *b);
 struct batch *batch_copy(const struct batch *b);
+/* Our own compact form of a batch, for the store: records in order, exact in every type. What was
+ * written by an older version stays readable. Fails as the buffer does. */
+int pack_encode(const struct batch *b, struct buf *out);
+/* ERR_MALFORMED, ERR_TRUNCATED, ERR_LIMIT, ERR_NOMEM on what pack_encode did not write. */
+int pack_decode(struct view packed, struct batch **ret_batch);
 
 /* ---- content formats ----------------------------------------------------------------------- */
 
@@ -336,15 +341,17 @@ struct claim {
 
 /* ---- observation --------------------------------------------------------------------------- */
 
-/* One observation as the store keeps it. The token's first byte is the slot that the device had
+/* One observation as the store keeps it: a wish of an operator that outlives registrations, until
+ * it is cancelled or the device refuses it. The token's first byte is the slot that the device had
  * when it was made; made again for a later registration it keeps the token. */
 struct observation {
     uint64_t token; /* big endian on the wire, 8 bytes; also its id (16 hex) towards operators */
-    uint64_t row;   /* registration row it belongs to */
+    uint64_t row;   /* registration row it belongs to; 0: the endpoint is not registered now */
     uint64_t registration_id; /* void when the device has another one */
-    struct path path;
-    int32_t format;         /* Accept asked for, or FORMAT_NONE */
-    struct view attributes; /* query text "pmin=5&pmax=10", "" when none */
+    struct path path;         /* of a composite observation: the root */
+    struct view paths;        /* composite: "/3/0/9,/1/0/1"; "" of a single one */
+    int32_t format;           /* Accept asked for, or FORMAT_NONE */
+    struct view attributes;   /* query text "pmin=5&pmax=10", "" when none */
     /* Unix ms; 0: wanted, but the device has not accepted it under this registration yet. */
     int64_t since_ms;
 };
@@ -373,10 +380,14 @@ enum op_kind {
     OP_EXECUTE,
     OP_CREATE,
     OP_DELETE,
+    OP_READ_COMPOSITE,  /* values: records of type NONE that name the paths */
+    OP_WRITE_COMPOSITE, /* values; a record of type NONE removes a resource instance */
     OP_OBSERVE,
-    OP_OBSERVE_CANCEL,
-    OP_OBSERVE_LIST, /* observations of the device; no radio */
-    OP_DEREGISTER,   /* forget the registration; no radio */
+    OP_OBSERVE_COMPOSITE, /* values: as of READ_COMPOSITE */
+    OP_OBSERVE_CANCEL,    /* of either, by token */
+    OP_OBSERVE_LIST,      /* observations of the device; no radio */
+    OP_DEREGISTER,        /* forget the registration; no radio */
+    OP_CANCEL,            /* a waiting operation, `target`; no radio */
     OP_KIND_COUNT
 };
 const char *op_kind_name(enum op_kind k); /* "read", "write", … */
@@ -386,16 +397,60 @@ struct op_id {
 };
 void op_id_new(struct random *r, int64_t wall_ms, struct op_id *ret_id);
 void op_id_format(const struct op_id *id, char out[37]);
+/* The 36 characters of op_id_format, in any case; ERR_MALFORMED. */
+int op_id_parse(struct view v, struct op_id *ret_id);
+bool op_id_eq(const struct op_id *a, const struct op_id *b);
 
+/* What has become of a durable operation. From DONE on it is settled; UNKNOWN may still become
+ * DONE, REJECTED or DEVICE_ERROR when a late answer comes. */
+enum op_state {
+    OP_STATE_QUEUED, /* stored; waits for its turn, or for the device to wake */
+    OP_STATE_SENT,   /* an attempt has left us and may have been carried out */
+    OP_STATE_DONE,
+    OP_STATE_REJECTED,     /* the device answered 4.xx, or RST */
+    OP_STATE_DEVICE_ERROR, /* … 5.xx */
+    OP_STATE_UNKNOWN,      /* sent, and no answer came in time: it may have been carried out */
+    OP_STATE_CANCELLED,    /* by an operator, before it was sent */
+    OP_STATE_EXPIRED,      /* its time ran out before it was sent */
+    OP_STATE_FAILED,       /* never sent: it could not be */
+    OP_STATE_COUNT
+};
+const char *op_state_name(enum op_state s); /* "queued", …, "device-error", … */
+/* ERR_MALFORMED. */
+int op_state_parse(struct view v, enum op_state *ret_state);
+bool op_state_settled(enum op_state s);
+
+enum op_priority { OP_PRIORITY_LOW, OP_PRIORITY_NORMAL, OP_PRIORITY_HIGH, OP_PRIORITY_COUNT };
+const char *op_priority_name(enum op_priority p); /* "low", "normal", "high" */
+
+/* One sending of an operation, under a token of its own, so that a late answer says which. */
+#define OP_ATTEMPTS_MAX 8
+struct op_attempt {
+    uint64_t token;
+    int64_t sent_ms, answered_ms; /* Unix ms; 0 = not answered */
+    uint32_t retransmissions;
+    uint8_t code;      /* CoAP code of the answer, 0 when there was none */
+    uint8_t transport; /* enum transport */
+};
+
+#define OP_OBSERVATION_PATHS 512
 struct op_observation { /* one row of OP_OBSERVE_LIST, or the new one of OP_OBSERVE */
     uint64_t token;
     struct path path;
+    char paths[OP_OBSERVATION_PATHS]; /* composite: "/3/0/9,/1/0/1"; "" of a single one */
     int64_t since_ms;
     bool active; /* false: asked for, not answered yet */
     char attributes[128];
 };
 
-/* Completes exactly once, by op_complete, on whatever thread; `done` must not block: it posts. */
+/*
+ * Completes exactly once, by op_complete, on whatever thread; `done` must not block: it posts.
+ *
+ * A durable one is stored before its first datagram leaves and is settled exactly once, whatever
+ * happens to us or the device in between (EVENT_OPERATION tells). Its submitter gets the outcome
+ * when that comes before `deadline`, else ERR_ACCEPTED as soon as it is stored and the time is up:
+ * then the operation goes on without him.
+ */
 struct op {
     struct mbox_node node;
     struct op_id id;
@@ -409,7 +464,18 @@ struct op {
     char *text;           /* owned: Execute arguments, attributes "pmin=5&pmax=10" */
     uint64_t token;       /* OBSERVE_CANCEL; OBSERVE: 0, or the wanted one that moves house */
     uint8_t hops;         /* times it was passed on because the device had moved */
-    uint64_t deadline;    /* monotonic ms */
+    uint64_t deadline;    /* monotonic ms; of a durable one: how long the submitter waits */
+    bool durable;
+    bool repeatable;       /* durable Execute, Create: the operator says that twice does no harm */
+    uint8_t priority;      /* enum op_priority; higher ones go before lower ones that wait */
+    int64_t created_ms;    /* Unix ms */
+    int64_t expires_ms;    /* Unix ms; durable: not sent any more after this. 0: never */
+    char *key;             /* owned: Idempotency-Key, or NULL */
+    uint64_t key_hash;     /* of the whole request, for the key */
+    struct op_id target;   /* CANCEL */
+    enum op_state state;   /* durable */
+    uint8_t attempt_count; /* may exceed OP_ATTEMPTS_MAX: then the first and the newest are kept */
+    struct op_attempt *attempts; /* owned; NULL until the first */
     void (*done)(struct op *op);
     void *ctx;
     struct {
@@ -426,12 +492,59 @@ struct op {
         size_t observation_count;
         uint32_t retransmissions;
         int64_t sent_ms, answered_ms; /* Unix ms, 0 = never */
+        int64_t settled_ms;           /* Unix ms; durable: its state became a settled one */
+        bool late;                    /* durable: settled by an answer that came after UNKNOWN */
     } result;
 };
 struct op *op_new(enum op_kind kind, struct view endpoint);
 void op_free(struct op *op);
 /* Sets rc and calls done; the op belongs to its submitter again. */
 void op_complete(struct op *op, int rc);
+/* Notes a sending. ERR_NOMEM. */
+int op_attempt_add(struct op *op, const struct op_attempt *attempt);
+/* The newest, or NULL. */
+struct op_attempt *op_attempt_last(struct op *op);
+
+/* ---- operation: a durable op as the store keeps it ------------------------------------------- */
+
+#define OP_KEY_MAX 255         /* bytes of an Idempotency-Key */
+#define OPERATION_BYTES 65536u /* values of a durable operation, packed */
+
+/* Plain data; views are borrowed unless the holder says it owns them (operation_copy). */
+struct operation {
+    struct op_id id;
+    struct view endpoint;
+    enum op_kind kind;
+    enum op_state state;
+    struct path path;
+    int32_t format;
+    int8_t depth;
+    uint8_t priority;
+    bool repeatable;
+    bool late; /* settled by an answer that came after UNKNOWN */
+    uint64_t token;
+    int64_t created_ms, expires_ms; /* Unix ms; 0 = never expires */
+    int64_t settled_ms;             /* 0 = not settled */
+    struct view text;               /* arguments, attributes */
+    struct view values;             /* pack_encode; empty when none */
+    struct view key;
+    uint64_t key_hash;
+    int rc; /* why it failed, was rejected, or is unknown */
+    uint8_t code;
+    int32_t result_format;
+    struct view result;      /* pack_encode of the answer */
+    struct view result_text; /* link-format of Discover, diagnostic payload */
+    struct path location;    /* Create; depth 0 when none */
+    uint8_t attempt_count;   /* of all; `attempts` holds at most OP_ATTEMPTS_MAX of them */
+    struct op_attempt attempts[OP_ATTEMPTS_MAX];
+};
+/* One allocation that owns its views; release with mem_free. NULL without memory. */
+struct operation *operation_copy(const struct operation *o);
+/* What op says of itself, result included. Owned by the caller as above. ERR_LIMIT when values or
+ * result do not fit OPERATION_BYTES, ERR_UNSUPPORTED with a body in a file, ERR_NOMEM. */
+int operation_of_op(const struct op *op, struct operation **ret_operation);
+/* The way back: an op without `done`, ready to be executed (or shown). */
+int operation_to_op(const struct operation *o, struct op **ret_op);
 
 /* ---- event: a fact ------------------------------------------------------------------------- */
 
@@ -447,6 +560,10 @@ enum event_type {
     EVENT_SEND,
     EVENT_OBSERVATION_STARTED,
     EVENT_OBSERVATION_ENDED,
+    EVENT_AWAKE,     /* a device in queue mode was heard after its window had closed */
+    EVENT_ASLEEP,    /* its window has closed */
+    EVENT_OVERDUE,   /* its lifetime is over, the grace period is not */
+    EVENT_OPERATION, /* a durable operation has changed its state: `operation` */
     EVENT_TYPE_COUNT
 };
 const char *event_type_name(enum event_type t); /* "registered", … */
@@ -460,11 +577,12 @@ struct event {
     char *endpoint; /* in the same allocation */
     uint64_t registration_id;
     struct flow flow;
-    uint64_t token;       /* of the observation, 0 when none */
-    struct path path;     /* observed path */
-    struct batch *values; /* owned; notification, send */
-    char *detail;         /* owned, may be NULL: reason of a refusal, "limit" …, JSON-free text */
-    int rc;               /* reason of a refusal or an end */
+    uint64_t token;              /* of the observation, 0 when none */
+    struct path path;            /* observed path */
+    struct batch *values;        /* owned; notification, send */
+    struct operation *operation; /* owned; OPERATION */
+    char *detail; /* owned, may be NULL: reason of a refusal, "limit" …, JSON-free text */
+    int rc;       /* reason of a refusal or an end */
     uint32_t lifetime_s;
     char text[]; /* of endpoint */
 };
@@ -484,8 +602,32 @@ enum txn_kind {
     TXN_PUT_OBSERVATION,
     TXN_DEL_OBSERVATION, /* by token */
     TXN_PUT_MODEL,       /* object definition XML */
+    TXN_PUT_OPERATION,   /* a new durable operation */
+    TXN_SET_OPERATION,   /* state, attempts and result of one that is there, unless it is settled
+                            for good */
+    TXN_RECORD,          /* values and timeline entries of one or several devices */
+    TXN_PUT_PROFILE,     /* what a profile ID stands for */
+    TXN_DEL_PROFILE,
     TXN_KIND_COUNT
 };
+
+/* One line of a device's timeline, or values it has told, or both. */
+enum value_origin { ORIGIN_READ, ORIGIN_NOTIFY, ORIGIN_SEND, ORIGIN_WRITE, ORIGIN_COUNT };
+const char *value_origin_name(enum value_origin o); /* "read", "notify", "send", "write" */
+struct entry {
+    struct view endpoint; /* borrowed from `bytes` of the txn */
+    int64_t time_ms;      /* Unix ms, of reception */
+    bool listed;          /* a line of the timeline of `type`, `rc` and `detail` */
+    enum event_type type;
+    int rc;
+    uint64_t registration_id;
+    struct view detail;   /* borrowed likewise: address, reason; "" when none */
+    struct batch *values; /* owned; NULL when none. A record without time has time_ms */
+    enum value_origin origin;
+};
+
+/* Where the knowledge of a profile ID comes from. */
+enum profile_source { PROFILE_LEARNED, PROFILE_CONFIGURED, PROFILE_SOURCE_COUNT };
 
 struct renewal {
     uint64_t row;
@@ -502,16 +644,35 @@ struct txn {
     struct registration *registration; /* owned: PUT_ */
     uint64_t row, generation;          /* DEL_REGISTRATION */
     uint64_t token;                    /* DEL_OBSERVATION */
-    struct observation observation;    /* PUT_OBSERVATION; attributes are owned by `text` */
+    struct observation observation;    /* PUT_OBSERVATION; attributes, paths lie in `text` */
     struct renewal *renewals;          /* owned array: RENEW */
     size_t renewal_count;
-    char *text;      /* owned: attributes, model XML */
+    struct operation *operation; /* owned: PUT_ and SET_OPERATION */
+    struct entry *entries;       /* owned array: RECORD */
+    size_t entry_count;
+    char *bytes;     /* owned: what the entries borrow */
+    char *profile;   /* owned: PUT_ and DEL_PROFILE, one id; its links are in `text` */
+    uint8_t source;  /* PUT_PROFILE: enum profile_source */
+    bool dormant;    /* PUT_OPERATION: for an endpoint that is not registered; ERR_CONFLICT when it
+                        is, ERR_UNREGISTERED when it never was */
+    char *text;      /* owned: attributes and paths, model XML, links of a profile */
     uint16_t object; /* PUT_MODEL */
     struct version version;
     int rc;                      /* set before done */
     void (*done)(struct txn *t); /* NULL: freed by the store */
     void *ctx;
     uint64_t tag; /* the submitter's own */
+    /*
+     * What the store gives back, owned by the txn. PUT_REGISTRATION of an endpoint that was not
+     * registered: the observations that are wanted and the operations that wait, oldest first, for
+     * the new registration to take up (of one that was, its device has them in memory).
+     * PUT_OPERATION that ended with ERR_EXISTS (its key was used for the same request before) or
+     * ERR_KEYREUSED (for another): the operation that had the key first.
+     */
+    struct observation **carried_observations; /* array of single allocations */
+    size_t carried_observation_count;
+    struct operation **carried_operations;
+    size_t carried_operation_count;
 };
 struct txn *txn_new(enum txn_kind kind);
 void txn_free(struct txn *t);

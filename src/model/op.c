@@ -14,13 +14,57 @@ const char *op_kind_name(enum op_kind k)
         [OP_EXECUTE] = "execute",
         [OP_CREATE] = "create",
         [OP_DELETE] = "delete",
+        [OP_READ_COMPOSITE] = "read-composite",
+        [OP_WRITE_COMPOSITE] = "write-composite",
         [OP_OBSERVE] = "observe",
+        [OP_OBSERVE_COMPOSITE] = "observe-composite",
         [OP_OBSERVE_CANCEL] = "observe-cancel",
         [OP_OBSERVE_LIST] = "observe-list",
         [OP_DEREGISTER] = "deregister",
+        [OP_CANCEL] = "cancel",
     };
 
     return (unsigned)k < OP_KIND_COUNT ? names[k] : "unknown";
+}
+
+static const char *const states[OP_STATE_COUNT] = {
+    [OP_STATE_QUEUED] = "queued",
+    [OP_STATE_SENT] = "sent",
+    [OP_STATE_DONE] = "done",
+    [OP_STATE_REJECTED] = "rejected",
+    [OP_STATE_DEVICE_ERROR] = "device-error",
+    [OP_STATE_UNKNOWN] = "unknown",
+    [OP_STATE_CANCELLED] = "cancelled",
+    [OP_STATE_EXPIRED] = "expired",
+    [OP_STATE_FAILED] = "failed",
+};
+
+const char *op_state_name(enum op_state s)
+{
+    return (unsigned)s < OP_STATE_COUNT ? states[s] : "invalid";
+}
+
+int op_state_parse(struct view v, enum op_state *ret_state)
+{
+    for (unsigned i = 0; i < OP_STATE_COUNT; i++) {
+        if (view_eq_str(v, states[i])) {
+            *ret_state = (enum op_state)i;
+            return ERR_OK;
+        }
+    }
+    return ERR_MALFORMED;
+}
+
+bool op_state_settled(enum op_state s)
+{
+    return s >= OP_STATE_DONE;
+}
+
+const char *op_priority_name(enum op_priority p)
+{
+    static const char *const names[OP_PRIORITY_COUNT] = {"low", "normal", "high"};
+
+    return (unsigned)p < OP_PRIORITY_COUNT ? names[p] : "invalid";
 }
 
 void op_id_new(struct random *r, int64_t wall_ms, struct op_id *ret_id)
@@ -51,6 +95,44 @@ void op_id_format(const struct op_id *id, char out[37])
     }
 }
 
+static int hex_digit(uint8_t c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+int op_id_parse(struct view v, struct op_id *ret_id)
+{
+    struct op_id id = {{0}};
+    size_t n = 0;
+
+    if (v.n != 36)
+        return ERR_MALFORMED;
+    for (size_t i = 0; i < v.n; i++) {
+        int digit = hex_digit(v.p[i]);
+
+        if (i == 8 || i == 13 || i == 18 || i == 23) {
+            if (v.p[i] != '-')
+                return ERR_MALFORMED;
+            continue;
+        }
+        if (digit < 0)
+            return ERR_MALFORMED;
+        id.b[n / 2] = (uint8_t)(id.b[n / 2] << 4 | digit);
+        n++;
+    }
+    *ret_id = id;
+    return ERR_OK;
+}
+
+bool op_id_eq(const struct op_id *a, const struct op_id *b)
+{
+    return memcmp(a->b, b->b, sizeof a->b) == 0;
+}
+
 struct op *op_new(enum op_kind kind, struct view endpoint)
 {
     struct op *op = mem_new(sizeof *op);
@@ -65,6 +147,7 @@ struct op *op_new(enum op_kind kind, struct view endpoint)
     op->kind = kind;
     op->format = FORMAT_NONE;
     op->depth = -1;
+    op->priority = OP_PRIORITY_NORMAL;
     op->result.format = FORMAT_NONE;
     return op;
 }
@@ -77,6 +160,8 @@ void op_free(struct op *op)
     batch_free(op->values);
     blob_free(op->body);
     mem_free(op->text);
+    mem_free(op->key);
+    mem_free(op->attempts);
     batch_free(op->result.values);
     blob_free(op->result.body);
     mem_free(op->result.text);
@@ -90,4 +175,25 @@ void op_complete(struct op *op, int rc)
     assert(op->done != NULL);
     op->result.rc = rc;
     op->done(op);
+}
+
+struct op_attempt *op_attempt_last(struct op *op)
+{
+    size_t kept = op->attempt_count < OP_ATTEMPTS_MAX ? op->attempt_count : OP_ATTEMPTS_MAX;
+
+    return kept > 0 ? &op->attempts[kept - 1] : NULL;
+}
+
+int op_attempt_add(struct op *op, const struct op_attempt *attempt)
+{
+    if (op->attempts == NULL)
+        op->attempts = mem_new(OP_ATTEMPTS_MAX * sizeof *op->attempts);
+    if (op->attempts == NULL)
+        return ERR_NOMEM;
+    if (op->attempt_count >= OP_ATTEMPTS_MAX) /* the first stays */
+        memmove(&op->attempts[1], &op->attempts[2], (OP_ATTEMPTS_MAX - 2) * sizeof *op->attempts);
+    if (op->attempt_count < UINT8_MAX)
+        op->attempt_count++;
+    *op_attempt_last(op) = *attempt;
+    return ERR_OK;
 }

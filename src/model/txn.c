@@ -11,12 +11,29 @@ struct txn *txn_new(enum txn_kind kind)
     return t;
 }
 
+static void free_carried(struct txn *t)
+{
+    for (size_t i = 0; i < t->carried_observation_count; i++)
+        mem_free(t->carried_observations[i]);
+    for (size_t i = 0; i < t->carried_operation_count; i++)
+        mem_free(t->carried_operations[i]);
+    mem_free(t->carried_observations);
+    mem_free(t->carried_operations);
+}
+
 void txn_free(struct txn *t)
 {
     if (t == NULL)
         return;
     mem_free(t->registration);
     mem_free(t->renewals);
+    mem_free(t->operation);
+    for (size_t i = 0; i < t->entry_count; i++)
+        batch_free(t->entries[i].values);
+    mem_free(t->entries);
+    mem_free(t->bytes);
+    mem_free(t->profile);
+    free_carried(t);
     mem_free(t->text);
     mem_free(t);
 }

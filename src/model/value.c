@@ -202,3 +202,15 @@ int value_coerce(struct value *v, enum value_type want)
     }
     return ERR_TYPE;
 }
+
+const char *value_origin_name(enum value_origin o)
+{
+    static const char *const names[ORIGIN_COUNT] = {
+        [ORIGIN_READ] = "read",
+        [ORIGIN_NOTIFY] = "notify",
+        [ORIGIN_SEND] = "send",
+        [ORIGIN_WRITE] = "write",
+    };
+
+    return (unsigned)o < ORIGIN_COUNT ? names[o] : "unknown";
+}

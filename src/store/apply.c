@@ -373,6 +373,8 @@ static int (*const kinds[TXN_KIND_COUNT])(struct apply *a, const struct txn *t) 
 int apply_txn(struct apply *a, const struct txn *t)
 {
     assert(t->kind < TXN_KIND_COUNT);
+    if (kinds[t->kind] == NULL)
+        return ERR_INVALID;
     return kinds[t->kind](a, t);
 }
 

@@ -52,6 +52,64 @@ int read_device_count(struct reader *r, uint64_t *ret_count);
  */
 uint64_t read_steps(const struct reader *r);
 
+/* ---- operations ---- */
+
+typedef int (*read_operation_fn)(void *ctx, const struct operation *o);
+/* Load at start: of registered endpoints, those that wait (QUEUED, SENT) and those whose late
+ * answer is still awaited (UNKNOWN), ascending by id (that is, by age), after `after` (NULL: from
+ * the start). */
+int read_open_operations(struct reader *r, const struct op_id *after, size_t limit,
+                         read_operation_fn each, void *ctx);
+struct read_operations_filter {
+    struct view endpoint;       /* "" = of all */
+    uint32_t states;            /* bit of enum op_state; 0 = any */
+    const struct op_id *before; /* cursor: only older ones; NULL = from the newest */
+    size_t limit;
+};
+/* Newest first. */
+int read_operations(struct reader *r, const struct read_operations_filter *f,
+                    read_operation_fn each, void *ctx);
+int read_operation(struct reader *r, const struct op_id *id, read_operation_fn each, void *ctx);
+
+/* ---- values ---- */
+
+struct stored_value {
+    struct record record; /* record.time_ms is always set */
+    enum value_origin origin;
+};
+typedef int (*read_value_fn)(void *ctx, const struct stored_value *v);
+/* The newest value of every resource at or below path, ascending path. */
+int read_values(struct reader *r, struct view endpoint, const struct path *path, read_value_fn each,
+                void *ctx);
+struct read_history_filter {
+    struct view endpoint;
+    struct path path;       /* at or below */
+    int64_t from_ms, to_ms; /* Unix ms, inclusive; 0 = open */
+    struct view cursor;     /* read_cursor of the page before; "" from the newest */
+    size_t limit;
+};
+/* Newest first; read_cursor says where to go on. */
+int read_history(struct reader *r, const struct read_history_filter *f, read_value_fn each,
+                 void *ctx);
+
+/* ---- timeline ---- */
+
+/* Newest first, lines and operations of the endpoint merged by the caller; `before_ms` exclusive,
+ * INT64_MAX from the newest. read_cursor says where to go on. */
+typedef int (*read_entry_fn)(void *ctx, const struct entry *e);
+int read_timeline(struct reader *r, struct view endpoint, struct view cursor, size_t limit,
+                  read_entry_fn each, void *ctx);
+/* Whether the endpoint was ever registered, has operations, values or wishes: ERR_NOTFOUND. */
+int read_known(struct reader *r, struct view endpoint);
+/* Wanted observations of an endpoint, registered or not. */
+int read_wanted(struct reader *r, struct view endpoint, read_observation_fn each, void *ctx);
+
+/* ---- profile IDs ---- */
+
+typedef int (*read_profile_fn)(void *ctx, struct view id, struct view links,
+                               enum profile_source source, int64_t since_ms);
+int read_profiles(struct reader *r, read_profile_fn each, void *ctx);
+
 /* A consistent copy of the database while the server runs (SQLite backup interface), into a new
  * file. */
 int read_backup(struct reader *r, const char *to_path);

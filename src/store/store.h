@@ -13,11 +13,22 @@
 
 enum store_sync { STORE_SYNC_NORMAL, STORE_SYNC_FULL };
 
+/* What is kept how long; purged a little at a time when the writer is idle. 0: the default. */
+struct store_retention {
+    uint32_t operations_s;  /* settled operations and their keys: 86 400; never below 3 600 */
+    size_t operations;      /* … at most this many, oldest go first: 1 000 000 */
+    uint32_t history_s;     /* values with their times: 604 800 */
+    size_t history_device;  /* … at most this many of one device: 10 000 */
+    uint32_t timeline_s;    /* 604 800 */
+    size_t timeline_device; /* lines of one device: 1 000 */
+};
+
 struct store_config {
     const char *path;     /* database file; its -wal, -shm and -lock live beside it */
     enum store_sync sync; /* PRAGMA synchronous */
     size_t queue_limit;   /* waiting transactions, default 16 384 */
     size_t batch_limit;   /* transactions per commit at most, default 1 024 */
+    struct store_retention keep;
     /* Called from store_open while a migration runs over many rows; may be NULL. */
     void (*progress)(void *ctx, unsigned to_version, uint64_t done, uint64_t total);
     void *progress_ctx;
@@ -46,6 +57,9 @@ void store_close(struct store *s);
  * `done` finds: ERR_OK            durable as far as `sync` says; also for a deletion of what is not
  * there ERR_STALE         the store has a newer generation (PUT_ and DEL_REGISTRATION)
  *   ERR_UNREGISTERED  PUT_OBSERVATION: row and registration id are not the stored ones
+ *   ERR_EXISTS        PUT_OPERATION: its key was used for the same request, or its id is taken
+ *   ERR_KEYREUSED     PUT_OPERATION: its key was used for another request
+ *   ERR_NOTFOUND      SET_OPERATION: there is none
  *   ERR_INVALID       row 0 or beyond INT64_MAX, generation beyond it, endpoint of 0 or more than
  *                     ENDPOINT_MAX bytes, token 0
  *   ERR_CONFLICT      the row belongs to another endpoint

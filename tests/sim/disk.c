@@ -211,6 +211,11 @@ static int apply(struct disk *d, const struct txn *t)
     case TXN_DEL_OBSERVATION:
         return del_observation(d, t);
     case TXN_PUT_MODEL:
+    case TXN_PUT_OPERATION:
+    case TXN_SET_OPERATION:
+    case TXN_RECORD:
+    case TXN_PUT_PROFILE:
+    case TXN_DEL_PROFILE:
     case TXN_KIND_COUNT:
         break;
     }

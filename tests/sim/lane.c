@@ -283,8 +283,9 @@ static void to_server(struct world *w, struct happening *h)
 
 static void say_txn(struct world *w, const struct txn *t)
 {
-    static const char *const kinds[TXN_KIND_COUNT] = {"put",     "delete",    "renew",
-                                                      "observe", "unobserve", "model"};
+    static const char *const kinds[TXN_KIND_COUNT] = {
+        "put",           "delete",        "renew",  "observe",     "unobserve",     "model",
+        "put operation", "set operation", "record", "put profile", "delete profile"};
 
     world_say(w, "  %s %s, row %llu: %s", kinds[t->kind],
               t->registration ? (const char *)t->registration->endpoint.p : "",

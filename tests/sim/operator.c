@@ -216,6 +216,10 @@ static void check_success(struct world *w, struct ticket *t, const struct op *op
     case OP_CREATE:
     case OP_DELETE:
     case OP_OBSERVE_LIST:
+    case OP_READ_COMPOSITE:
+    case OP_WRITE_COMPOSITE:
+    case OP_OBSERVE_COMPOSITE:
+    case OP_CANCEL:
     case OP_KIND_COUNT:
         break;
     }
@@ -365,6 +369,10 @@ static void fill(struct world *w, struct ticket *t, struct op *op)
     case OP_OBSERVE_LIST:
     case OP_DEREGISTER:
     case OP_WRITE_UPDATE:
+    case OP_READ_COMPOSITE:
+    case OP_WRITE_COMPOSITE:
+    case OP_OBSERVE_COMPOSITE:
+    case OP_CANCEL:
     case OP_KIND_COUNT:
         break;
     }
