@@ -1,5 +1,7 @@
 #include "shard/shards.h"
 
+#include <stdio.h>
+
 #define TXN_COMPLETIONS_MAX                                                                        \
     SIZE_MAX /* completions are never refused: each answers a submitted txn */
 #define MOVES_MAX 65536
@@ -308,7 +310,10 @@ static void on_stop(uv_async_t *a)
 static void run(void *arg)
 {
     struct worker *w = arg;
+    char name[16]; /* the most a thread's name may be */
 
+    snprintf(name, sizeof(name), "shard-%u", w->index);
+    pthread_setname_np(pthread_self(), name);
     uv_run(&w->loop, UV_RUN_DEFAULT);
 }
 
