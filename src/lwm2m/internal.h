@@ -106,6 +106,15 @@ struct renewals {
     struct renewal_bucket buckets[RENEWAL_BUCKETS];
 };
 
+/* Most devices of a kind send the very same text: what it was parsed to. Holds no reference; a list
+ * that goes takes its texts with it. */
+#define KNOWN_TEXTS 16
+struct known_text {
+    char *text;
+    size_t n;
+    struct objlist *list; /* NULL: unused */
+};
+
 struct domain {
     struct domain_config cfg;
     const struct domain_ops *ops;
@@ -125,6 +134,7 @@ struct domain {
     struct chain chains[CHAIN_COUNT];
     size_t device_count, report_count, run_count;
     struct table *objlists;
+    struct known_text known_texts[KNOWN_TEXTS];
     struct table *registering; /* struct job by endpoint */
     struct list jobs;
     size_t register_jobs;

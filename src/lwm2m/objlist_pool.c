@@ -6,6 +6,8 @@
  */
 
 #define TEXT_MAX ((size_t)256 << 10)
+/* Longer texts are parsed each time. */
+#define KNOWN_TEXT_MAX 1024
 
 static bool same_text(const void *item, const void *key)
 {
@@ -27,14 +29,47 @@ struct objlist *objlist_pool_intern(struct domain *d, struct objlist *list)
     return list;
 }
 
+/* ---- texts as devices send them -------------------------------------------------------------- */
+
+static struct known_text *known_at(struct domain *d, struct view text)
+{
+    return &d->known_texts[hash_bytes(&d->key, text) % KNOWN_TEXTS];
+}
+
+static void forget(struct known_text *k)
+{
+    mem_free(k->text);
+    *k = (struct known_text){0};
+}
+
+/* Without memory it is parsed again the next time. */
+static void know(struct known_text *k, struct view text, struct objlist *list)
+{
+    char *copy = mem_text(text.p, text.n);
+
+    if (copy == NULL)
+        return;
+    forget(k);
+    *k = (struct known_text){.text = copy, .n = text.n, .list = list};
+}
+
 int objlist_pool_parse(struct domain *d, struct view text, struct objlist **ret_list)
 {
+    struct known_text *k = text.n <= KNOWN_TEXT_MAX ? known_at(d, text) : NULL;
     struct objlist *list;
-    int rc = link_objlist(text, &d->key, &list);
+    int rc;
 
+    if (k != NULL && k->list != NULL && view_eq(view_of(k->text, k->n), text)) {
+        k->list->refs++;
+        *ret_list = k->list;
+        return ERR_OK;
+    }
+    rc = link_objlist(text, &d->key, &list);
     if (rc < 0)
         return rc;
     *ret_list = objlist_pool_intern(d, list);
+    if (k != NULL)
+        know(k, text, *ret_list);
     return ERR_OK;
 }
 
@@ -42,9 +77,14 @@ void objlist_pool_unref(struct domain *d, struct objlist *list)
 {
     if (list == NULL || --list->refs > 0)
         return;
+    for (size_t i = 0; i < KNOWN_TEXTS; i++)
+        if (d->known_texts[i].list == list)
+            forget(&d->known_texts[i]);
     (void)table_del(d->objlists, list->hash, list);
     mem_free(list);
 }
+
+/* ---- reading lists --------------------------------------------------------------------------- */
 
 /* The first entry that does not come before p; NULL past the last. */
 static const struct objlist_entry *lower_bound(const struct objlist *list, const struct path *p)

@@ -1,6 +1,8 @@
 /* Lists that devices share: src/lwm2m/objlist_pool.c. */
 #include "domain_fixture.h"
 
+#include <stdio.h>
+
 static struct objlist *parse(struct fix *f, const char *text)
 {
     struct objlist *list = NULL;
@@ -38,6 +40,59 @@ static void test_devices_share(void **state)
     assert_int_equal(fix_find(f, 7)->list->refs, 20);
     fix_register(f, 7, "ep=dev7&lt=300&lwm2m=1.1", "</1/0>");
     assert_int_equal(fix_find(f, 8)->list->refs, 19);
+}
+
+/* A text heard before gives the list without being parsed, as long as a device has it. */
+static void test_known_texts(void **state)
+{
+    struct fix *f = *state;
+    struct objlist *a = parse(f, "</3/0>, </1/0>"), *b = parse(f, "</3/0>, </1/0>");
+    struct objlist *c = parse(f, "</1/0>,</3/0>"), *again;
+    size_t known = 0;
+
+    assert_ptr_equal(a, b);
+    assert_ptr_equal(a, c);
+    assert_int_equal(a->refs, 3);
+    for (size_t i = 0; i < KNOWN_TEXTS; i++)
+        known += f->d->known_texts[i].list == a;
+    assert_in_range(known, 1, 2); /* both texts, unless they share a place */
+    for (int i = 0; i < 3; i++)
+        objlist_pool_unref(f->d, a);
+    for (size_t i = 0; i < KNOWN_TEXTS; i++)
+        assert_null(f->d->known_texts[i].list);
+    again = parse(f, "</3/0>, </1/0>");
+    assert_true(view_eq_str(again->text, "</1/0>,</3/0>"));
+    objlist_pool_unref(f->d, again);
+}
+
+/* More texts than are known, and one too long to be. */
+static void test_many_texts(void **state)
+{
+    struct fix *f = *state;
+    struct objlist *lists[100];
+    char text[1200];
+
+    for (unsigned i = 0; i < 200; i++) {
+        struct objlist *list;
+
+        snprintf(text, sizeof(text), "</3/%u>", i % 100);
+        list = parse(f, text);
+        assert_true(view_eq_str(list->text, text));
+        if (i < 100)
+            lists[i] = list;
+        else
+            assert_ptr_equal(list, lists[i % 100]);
+    }
+    memset(text, ' ', sizeof(text));
+    memcpy(text, "</3/7>", 6);
+    text[sizeof(text) - 1] = '\0';
+    assert_ptr_equal(parse(f, text), lists[7]);
+    for (size_t i = 0; i < KNOWN_TEXTS; i++)
+        assert_true(f->d->known_texts[i].n <= 1024);
+    objlist_pool_unref(f->d, lists[7]);
+    for (unsigned i = 0; i < 200; i++)
+        objlist_pool_unref(f->d, lists[i % 100]);
+    assert_int_equal(table_size(f->d->objlists), 0);
 }
 
 static void expect_edit(struct fix *f, const char *from, const char *path, bool add,
@@ -101,8 +156,8 @@ static void test_malformed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        ROW(test_shared), ROW(test_devices_share), ROW(test_edit),
-        ROW(test_find),   ROW(test_malformed),
+        ROW(test_shared), ROW(test_devices_share), ROW(test_known_texts), ROW(test_many_texts),
+        ROW(test_edit),   ROW(test_find),          ROW(test_malformed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
