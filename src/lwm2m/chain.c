@@ -4,9 +4,14 @@
  * Linear hashing (Litwin): the table grows by one bucket with each device it gains, so it always
  * has about one device a bucket and no insertion pays for a doubling. Heads and links are 32-bit
  * indexes: eight bytes a device and table.
+ *
+ * With very many devices each head and each device is a cache miss, so what is needed soon is asked
+ * for ahead of time.
  */
 
 #define SEGMENT 4096u
+/* Splits of buckets between the prefetch of a device and its use. */
+#define GROWTH_AHEAD 8
 
 int chain_init(struct chain *c)
 {
@@ -40,8 +45,6 @@ static uint32_t hash_of(const struct domain *d, enum chain_kind kind, const stru
     switch (kind) {
     case CHAIN_ID: /* random bits of our own */
         return fold(dev->id);
-    case CHAIN_ENDPOINT:
-        return fold(hash_bytes(&d->key, device_endpoint(dev)));
     case CHAIN_ADDR:
         return fold(addr_hash(&d->key, &dev->peer));
     case CHAIN_COUNT:
@@ -80,6 +83,30 @@ static bool add_segment(struct chain *c, uint32_t index)
     return c->segments[index] != NULL;
 }
 
+void chain_reserve(struct chain *c, uint32_t devices)
+{
+    if (c->size > 0)
+        return;
+    while (c->buckets < devices && add_segment(c, c->buckets / SEGMENT)) {
+        c->buckets += SEGMENT;
+        if (c->buckets - 1 > c->mask)
+            c->mask = c->mask << 1 | 1;
+    }
+}
+
+/* The bucket that is split a few insertions from now. */
+static void prefetch_growth(struct domain *d, const struct chain *c, uint32_t added)
+{
+    uint32_t first;
+
+    added += GROWTH_AHEAD;
+    if (added > c->mask)
+        return;
+    first = *head_of(c, added & c->mask >> 1);
+    if (first != 0)
+        __builtin_prefetch(device_at(d, first), 1);
+}
+
 /* One bucket more: takes its share of the bucket that has answered for it so far. */
 static void grow(struct domain *d, enum chain_kind kind)
 {
@@ -92,6 +119,7 @@ static void grow(struct domain *d, enum chain_kind kind)
     if (added > c->mask)
         c->mask = c->mask << 1 | 1;
     c->buckets++;
+    prefetch_growth(d, c, added);
     from = head_of(c, added & c->mask >> 1);
     to = head_of(c, added);
     while (*from != 0) {
@@ -150,18 +178,6 @@ struct device *chain_by_id(struct domain *d, uint64_t id)
         if (dev->id == id)
             return dev;
         i = dev->next[CHAIN_ID];
-    }
-    return NULL;
-}
-
-struct device *chain_by_endpoint(struct domain *d, struct view endpoint)
-{
-    for (uint32_t i = first_of(d, CHAIN_ENDPOINT, fold(hash_bytes(&d->key, endpoint))); i != 0;) {
-        struct device *dev = device_at(d, i);
-
-        if (view_eq(device_endpoint(dev), endpoint))
-            return dev;
-        i = dev->next[CHAIN_ENDPOINT];
     }
     return NULL;
 }

@@ -3,8 +3,8 @@
 #include <assert.h>
 
 /*
- * Devices live in chunks and are named by a 32-bit index, so that the links of three tables cost a
- * device twelve bytes. A chunk is never given back: what left makes room for what comes.
+ * Devices live in chunks and are named by a 32-bit index, so that the links of two tables cost a
+ * device eight bytes. A chunk is never given back: what left makes room for what comes.
  */
 
 #define CHUNK 4096u
@@ -83,7 +83,6 @@ size_t device_bytes(const struct domain *d)
 void device_insert(struct domain *d, struct device *dev)
 {
     chain_put(d, CHAIN_ID, dev);
-    chain_put(d, CHAIN_ENDPOINT, dev);
     dev->flags |= DEVICE_LISTED;
     d->device_count++;
     device_claim_addr(d, dev);
@@ -97,12 +96,18 @@ static void leave_addr(struct domain *d, struct device *dev)
     dev->flags &= (uint8_t)~DEVICE_AT_ADDR;
 }
 
+struct device *device_by_endpoint(struct domain *d, struct view endpoint)
+{
+    uint64_t id;
+
+    return d->ops->find(d->ctx, endpoint, &id) == ERR_OK ? chain_by_id(d, id) : NULL;
+}
+
 void device_remove(struct domain *d, struct device *dev)
 {
     if ((dev->flags & DEVICE_LISTED) == 0)
         return;
     leave_addr(d, dev);
-    chain_del(d, CHAIN_ENDPOINT, dev);
     chain_del(d, CHAIN_ID, dev);
     dev->flags &= (uint8_t)~DEVICE_LISTED;
     d->device_count--;

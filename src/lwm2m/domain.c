@@ -337,6 +337,12 @@ void domain_wall(struct domain *d, int64_t wall_ms, uint64_t now)
 
 /* ---- devices that come and go ---------------------------------------------------------------- */
 
+void domain_reserve(struct domain *d, uint32_t devices)
+{
+    for (int i = 0; i < CHAIN_COUNT; i++)
+        chain_reserve(&d->chains[i], devices);
+}
+
 int domain_load(struct domain *d, const struct registration *r, struct claim *claim,
                 int64_t outage_ms, uint64_t now)
 {

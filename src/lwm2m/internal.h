@@ -12,7 +12,7 @@ struct job;
 /* ---- the live device ------------------------------------------------------------------------- */
 
 /* The ways a device is found. */
-enum chain_kind { CHAIN_ID, CHAIN_ENDPOINT, CHAIN_ADDR, CHAIN_COUNT };
+enum chain_kind { CHAIN_ID, CHAIN_ADDR, CHAIN_COUNT };
 
 enum device_flag {
     DEVICE_QUEUE = 1,          /* queue mode */
@@ -41,14 +41,15 @@ struct device {
     uint8_t binding;
     uint8_t szx; /* block size learned, 7 = that of the profile */
     uint8_t profile;
+    struct version version;
+    uint8_t failed[2];        /* formats refused, by select_class; bits of select_format.c */
     struct timer timer;       /* armed for the deadline or earlier */
     struct device_rare *rare; /* NULL for most */
     struct claim *claim;
     struct objlist *list;
     uint32_t self;         /* own index */
     uint32_t registered_s; /* Unix seconds */
-    struct version version;
-    uint8_t failed[2]; /* formats refused, by select_class; bits of select_format.c */
+    uint8_t room[8];       /* two whole cache lines */
 };
 _Static_assert(sizeof(struct device) == 128, "two cache lines");
 
@@ -166,11 +167,13 @@ bool domain_overloaded(int rc);
 
 int chain_init(struct chain *c);
 void chain_fini(struct chain *c);
+/* Takes the buckets of so many devices at once, which saves the growing; no-op unless empty.
+ * Without memory it grows as it goes. */
+void chain_reserve(struct chain *c, uint32_t devices);
 /* In front of its bucket: the newest of equal ones is found first. */
 void chain_put(struct domain *d, enum chain_kind kind, struct device *dev);
 void chain_del(struct domain *d, enum chain_kind kind, struct device *dev);
 struct device *chain_by_id(struct domain *d, uint64_t id);
-struct device *chain_by_endpoint(struct domain *d, struct view endpoint);
 struct device *chain_by_addr(struct domain *d, const struct addr *peer);
 size_t chain_bytes(const struct chain *c);
 
@@ -193,6 +196,8 @@ void device_delete(struct domain *d, struct device *dev);
 struct device *device_at(const struct domain *d, uint32_t index);
 void device_insert(struct domain *d, struct device *dev);
 void device_remove(struct domain *d, struct device *dev);
+/* The committed registration of the endpoint; NULL when there is none here. */
+struct device *device_by_endpoint(struct domain *d, struct view endpoint);
 /* Made on first use; NULL without memory. */
 struct device_rare *device_rare(struct device *dev);
 /* Gives the extension back when nothing is in it. */

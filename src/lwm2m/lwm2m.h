@@ -58,6 +58,9 @@ struct domain_ops {
      * exists on any shard and is not `except`. */
     int (*claim)(void *ctx, struct view endpoint, uint64_t identity_hash, bool keep,
                  const struct claim *except, struct claim **ret_claim);
+    /* The registration id of the committed claim of this endpoint, on whatever shard.
+     * ERR_UNREGISTERED. */
+    int (*find)(void *ctx, struct view endpoint, uint64_t *ret_id);
     /* Makes it the committed one; the previous owner is told to evict. ERR_STALE: a newer one won.
      */
     int (*claim_commit)(void *ctx, struct claim *c);
@@ -113,7 +116,10 @@ uint64_t domain_next(const struct domain *d);
  */
 void domain_wall(struct domain *d, int64_t wall_ms, uint64_t now);
 
-/* Restart: before any datagram. `outage_ms` shifts the deadlines, each at least a grace period from
+/* Restart: about so many devices are about to be loaded. */
+void domain_reserve(struct domain *d, uint32_t devices);
+/* Restart: before any datagram; the registration is not here yet (the claim was given once).
+ * `outage_ms` shifts the deadlines, each at least a grace period from
  * now. */
 int domain_load(struct domain *d, const struct registration *r,
                 struct claim *claim /* takes on success */, int64_t outage_ms, uint64_t now);

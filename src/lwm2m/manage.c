@@ -705,7 +705,7 @@ int manage_remake(struct domain *d, struct device *dev, struct op *op, uint64_t 
 
 void manage_op(struct domain *d, struct op *op, uint64_t now)
 {
-    struct device *dev = chain_by_endpoint(d, view_str(op->endpoint));
+    struct device *dev = device_by_endpoint(d, view_str(op->endpoint));
     struct run *run = NULL;
     int rc;
 

@@ -208,12 +208,9 @@ static uint32_t shifted_deadline(const struct domain *d, const struct device *de
 int move_load(struct domain *d, const struct registration *r, struct claim *claim,
               int64_t outage_ms, uint64_t now)
 {
-    struct device *dev;
+    struct device *dev = device_new(d);
     int rc;
 
-    if (chain_by_id(d, r->id) != NULL)
-        return ERR_EXISTS;
-    dev = device_new(d);
     if (dev == NULL)
         return ERR_NOMEM;
     dev->id = r->id;

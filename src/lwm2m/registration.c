@@ -92,10 +92,12 @@ static bool has_room(struct domain *d, const struct device *present)
 
 static int get_claim(struct domain *d, const struct applicant *a, struct claim **ret_claim)
 {
-    const struct device *present = chain_by_endpoint(d, a->endpoint);
-    const struct claim *except = NULL;
     bool keep = d->cfg.replace == REPLACE_REFUSE && a->identity.type == IDENTITY_NONE;
+    const struct device *present = NULL;
+    const struct claim *except = NULL;
 
+    if (keep || d->cfg.device_limit != 0)
+        present = device_by_endpoint(d, a->endpoint);
     if (!has_room(d, present))
         return ERR_FULL;
     if (present != NULL && addr_eq(&present->peer, &a->req->flow.peer))

@@ -81,6 +81,16 @@ static int on_claim(void *ctx, struct view endpoint, uint64_t identity, bool kee
                            ret_claim);
 }
 
+static int on_find(void *ctx, struct view endpoint, uint64_t *ret_id)
+{
+    struct directory_entry entry;
+    int rc = directory_find(((struct core *)ctx)->dir, endpoint, &entry);
+
+    if (rc == ERR_OK)
+        *ret_id = entry.id;
+    return rc;
+}
+
 static int post_move(struct core *c, uint16_t to, struct move move)
 {
     struct move *m = mem_new(sizeof(*m));
@@ -227,6 +237,7 @@ static const struct engine_ops engine_ops = {
 
 static const struct domain_ops domain_ops = {
     .claim = on_claim,
+    .find = on_find,
     .claim_commit = on_claim_commit,
     .claim_release = on_claim_release,
     .want = on_want,
@@ -391,6 +402,11 @@ uint64_t core_next(const struct core *c)
 }
 
 /* ---- restart ---- */
+
+void core_reserve(struct core *c, uint32_t devices)
+{
+    domain_reserve(c->domain, devices);
+}
 
 int core_load(struct core *c, const struct registration *r, int64_t outage_ms, uint64_t now)
 {

@@ -97,6 +97,17 @@ void directory_set_high_water(struct directory *dir, uint64_t row, uint64_t gene
     atomic_store(&dir->generation, generation);
 }
 
+void directory_reserve(struct directory *dir, size_t claims)
+{
+    /* A stripe has some more or less than its share; without memory they grow as they go. */
+    size_t each = claims / STRIPES + claims / STRIPES / 16;
+
+    for (size_t i = 0; i < STRIPES; i++) {
+        (void)table_reserve(dir->by_endpoint[i].claims, each);
+        (void)table_reserve(dir->by_id[i].claims, each);
+    }
+}
+
 static void entry_of(const struct claim *c, struct directory_entry *ret)
 {
     *ret = (struct directory_entry){.id = c->id,

@@ -22,6 +22,9 @@ void directory_free(struct directory *dir); /* every claim must have been releas
 /* Rows and generations continue above these. Before use. */
 void directory_set_high_water(struct directory *dir, uint64_t row, uint64_t generation);
 
+/* So many claims are about to be restored: before the first. */
+void directory_reserve(struct directory *dir, size_t claims);
+
 /* The committed owner of an endpoint. */
 struct directory_entry {
     uint64_t id, row, generation, identity_hash;
@@ -112,7 +115,8 @@ void core_wall(struct core *c, int64_t wall_ms, uint64_t now);
 void core_run(struct core *c, uint64_t now);
 uint64_t core_next(const struct core *c);
 
-/* Restart, before any input. */
+/* Restart, before any input: about so many devices will be loaded. */
+void core_reserve(struct core *c, uint32_t devices);
 int core_load(struct core *c, const struct registration *r, int64_t outage_ms, uint64_t now);
 int core_load_observation(struct core *c, const struct observation *o, uint64_t now);
 

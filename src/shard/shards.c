@@ -1,6 +1,7 @@
 #include "shard/shards.h"
 
 #define LOAD_PAGE 4096
+#define RESERVE_MAX ((uint64_t)1 << 24) /* a wrong count must not cost all memory */
 
 int shards_new(const struct shards_config *cfg, struct udp_group *group, struct store *store,
                struct directory *dir, struct models *models,
@@ -77,10 +78,28 @@ static int load_observation(void *ctx, const struct observation *o)
     return rc == ERR_NOMEM ? rc : ERR_OK;
 }
 
+/* The tables take their size at once. */
+static int reserve(struct load *l)
+{
+    uint64_t devices;
+    int rc = read_device_count(l->reader, &devices);
+
+    if (rc < 0)
+        return rc;
+    if (devices > RESERVE_MAX)
+        devices = RESERVE_MAX;
+    directory_reserve(l->set->dir, devices);
+    for (uint16_t i = 0; i < l->set->count; i++)
+        core_reserve(l->set->workers[i].core, (uint32_t)(devices / l->set->count));
+    return ERR_OK;
+}
+
 static int load_all(struct load *l)
 {
-    int rc;
+    int rc = reserve(l);
 
+    if (rc < 0)
+        return rc;
     do {
         l->in_page = 0;
         rc = read_registrations(l->reader, l->last_row, LOAD_PAGE, load_registration, l);

@@ -45,6 +45,16 @@ static int on_claim(void *ctx, struct view endpoint, uint64_t identity, bool kee
     return ERR_OK;
 }
 
+static int on_find(void *ctx, struct view endpoint, uint64_t *ret_id)
+{
+    const struct claim *c = committed(ctx, endpoint);
+
+    if (c == NULL)
+        return ERR_UNREGISTERED;
+    *ret_id = c->id;
+    return ERR_OK;
+}
+
 static int on_claim_commit(void *ctx, struct claim *c)
 {
     struct fix *f = ctx;
@@ -255,6 +265,7 @@ static void on_done(struct op *op)
 
 static const struct domain_ops ops = {
     .claim = on_claim,
+    .find = on_find,
     .claim_commit = on_claim_commit,
     .claim_release = on_claim_release,
     .want = on_want,
@@ -694,7 +705,7 @@ struct device *fix_find(struct fix *f, unsigned device)
     char endpoint[32];
 
     snprintf(endpoint, sizeof(endpoint), "dev%u", device);
-    return chain_by_endpoint(f->d, view_str(endpoint));
+    return device_by_endpoint(f->d, view_str(endpoint));
 }
 
 uint64_t fix_count(struct fix *f, enum counter which)

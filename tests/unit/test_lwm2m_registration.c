@@ -387,11 +387,11 @@ static void test_endpoint_encodings(void **state)
     struct fix *f = *state;
 
     fix_register(f, 1, "ep=urn%3Aimei:100%&lt=60&lwm2m=1.1", fix_links);
-    assert_non_null(chain_by_endpoint(f->d, TEXT("urn:imei:100%")));
+    assert_non_null(device_by_endpoint(f->d, TEXT("urn:imei:100%")));
     fix_register(f, 1, "ep=%zz%4&lt=60&lwm2m=1.1", fix_links);
-    assert_non_null(chain_by_endpoint(f->d, TEXT("%zz%4")));
+    assert_non_null(device_by_endpoint(f->d, TEXT("%zz%4")));
     fix_register(f, 1, "ep=\xc3\xa4/\xe2\x82\xac&lt=60&lwm2m=1.1", fix_links);
-    assert_non_null(chain_by_endpoint(f->d, TEXT("\xc3\xa4/\xe2\x82\xac")));
+    assert_non_null(device_by_endpoint(f->d, TEXT("\xc3\xa4/\xe2\x82\xac")));
 }
 
 static void test_trailing_slash(void **state)
