@@ -19,9 +19,17 @@
 #define BATCH_RENEWALS 65536
 /* The writer shows that it lives, and tries a failing disk again, at least this often. */
 #define IDLE_MS 1000
-/* Pages of the log that are worth a checkpoint (32 MiB): a page changed by many commits is copied
- * once. */
-#define CHECKPOINT_PAGES 8192
+/* Under load commits begin no sooner after each other, unless as many transactions wait as are
+ * worth it: each commit costs as much as a dozen transactions. It is load when the last one had so
+ * many; a lone transaction never waits. */
+#define GROUP_NS 2000000
+#define GROUP_WORTH 512
+#define GROUP_LOAD 32
+/* Pages of the log that are worth a checkpoint (64 MiB): a page changed by many commits is copied
+ * once. The writer stands still for about 0.1 s meanwhile, whether it is this many or half. */
+#define CHECKPOINT_PAGES 16384
+/* Pages worth one while there is nothing to do (4 MiB): the next storm finds an empty log. */
+#define CHECKPOINT_IDLE_PAGES 1024
 /* With so many times as many the writer waits for readers, at most so long, that the log may start
  * over. */
 #define RESTART_TIMES 4
@@ -35,9 +43,12 @@ struct store {
     sqlite3 *db;
     struct apply *apply;
     struct txn **batch;
+    uint64_t begun_ns;    /* the last batch was taken */
+    size_t taken;         /* transactions in it */
     int log_pages;        /* in the log after the last commit */
     int checkpoint_pages; /* a log this long is worth a checkpoint */
     int next_checkpoint;  /* pages of the log at the next one */
+    int copied_pages;     /* pages of the log at the last one */
     bool started;
     pthread_t thread;
 
@@ -70,7 +81,8 @@ int store_submit(struct store *s, struct txn *t)
     } else {
         *s->tail = &t->node;
         s->tail = &t->node.next;
-        if (s->depth++ == 0)
+        s->depth++;
+        if (s->depth == 1 || s->depth == GROUP_WORTH)
             pthread_cond_signal(&s->wake);
     }
     pthread_mutex_unlock(&s->mutex);
@@ -88,6 +100,20 @@ static void wait_for_work(struct store *s)
     }
 }
 
+/* Others join those that wait. */
+static void wait_for_group(struct store *s)
+{
+    uint64_t until = s->begun_ns + GROUP_NS;
+    struct timespec ts = {(time_t)(until / 1000000000), (long)(until % 1000000000)};
+
+    if (s->taken < GROUP_LOAD)
+        return;
+    while (s->depth < GROUP_WORTH && !s->stopping) {
+        if (pthread_cond_timedwait(&s->wake, &s->mutex, &ts) == ETIMEDOUT)
+            return;
+    }
+}
+
 /* Moves what waits into the batch, oldest first. *ret_stop: nothing is left and nothing will come.
  */
 static size_t take(struct store *s, bool *ret_stop)
@@ -96,6 +122,9 @@ static size_t take(struct store *s, bool *ret_stop)
 
     pthread_mutex_lock(&s->mutex);
     wait_for_work(s);
+    if (s->head)
+        wait_for_group(s);
+    s->begun_ns = clock_mono_ns();
     while (s->head && n < s->batch_limit && renewals < BATCH_RENEWALS) {
         struct txn *t = mem_container(s->head, struct txn, node);
 
@@ -106,6 +135,7 @@ static size_t take(struct store *s, bool *ret_stop)
     if (!s->head)
         s->tail = &s->head;
     s->depth -= n;
+    s->taken = n;
     *ret_stop = s->stopping && n == 0;
     pthread_mutex_unlock(&s->mutex);
     return n;
@@ -197,8 +227,10 @@ static int note_log(void *ctx, sqlite3 *db, const char *name, int pages)
 
     (void)db;
     (void)name;
-    if (pages < s->log_pages)
-        s->next_checkpoint = s->checkpoint_pages; /* it started over */
+    if (pages < s->log_pages) { /* it started over */
+        s->next_checkpoint = s->checkpoint_pages;
+        s->copied_pages = 0;
+    }
     s->log_pages = pages;
     return SQLITE_OK;
 }
@@ -208,11 +240,12 @@ static int note_log(void *ctx, sqlite3 *db, const char *name, int pages)
  * Readers never wait, but while one of them uses the log it cannot start over; when it has grown
  * past all measure because some reader always does, the writer waits for them a moment.
  */
-static void checkpoint(struct store *s)
+static void checkpoint(struct store *s, bool idle)
 {
     bool restart = s->log_pages >= RESTART_TIMES * s->checkpoint_pages;
 
-    if (s->log_pages < s->next_checkpoint)
+    idle = idle && s->log_pages - s->copied_pages >= CHECKPOINT_IDLE_PAGES;
+    if (s->log_pages < s->next_checkpoint && !idle)
         return;
     if (restart)
         sqlite3_busy_timeout(s->db, RESTART_WAIT_MS);
@@ -222,6 +255,7 @@ static void checkpoint(struct store *s)
         sqlite3_busy_timeout(s->db, DB_BUSY_MS);
     /* Unless it starts over: when it failed, or a reader holds it, not again at each commit. */
     s->next_checkpoint = s->log_pages + s->checkpoint_pages;
+    s->copied_pages = s->log_pages;
 }
 
 /* ---- thread ----------------------------------------------------------------------------- */
@@ -239,7 +273,7 @@ static void *writer(void *arg)
             run_batch(s, n);
         else if (s->rc != ERR_OK && apply_probe(s->apply) == ERR_OK)
             set_health(s, ERR_OK);
-        checkpoint(s);
+        checkpoint(s, n == 0);
     }
     return NULL;
 }

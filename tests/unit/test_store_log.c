@@ -1,4 +1,4 @@
-/* The write-ahead log is copied and starts over, whatever readers do. */
+/* When the writer commits, and when it copies the write-ahead log, whatever readers do. */
 #include "store/store.c"
 
 #include "store_fixture.h"
@@ -6,13 +6,18 @@
 #define PAGES 100
 #define PAGE_BYTES 4120 /* with the header of a frame */
 
-static off_t log_size(const struct fixture *f)
+static off_t size_of(const struct fixture *f, const char *suffix)
 {
     char name[128];
     struct stat st;
 
-    snprintf(name, sizeof(name), "%s-wal", f->path);
+    snprintf(name, sizeof(name), "%s%s", f->path, suffix);
     return stat(name, &st) < 0 ? 0 : st.st_size;
+}
+
+static off_t log_size(const struct fixture *f)
+{
+    return size_of(f, "-wal");
 }
 
 /* A store that makes checkpoints often; the writer has not seen a transaction yet. */
@@ -104,9 +109,86 @@ static void readers_do_not_starve_the_checkpoint(void **state)
     assert_int_equal(device_count(f), n);
 }
 
+/* A log not worth a checkpoint under load is copied when there is nothing else to do. */
+static void the_log_is_copied_while_idle(void **state)
+{
+    struct fixture *f = *state;
+    off_t before = size_of(f, "");
+
+    for (uint64_t n = 1; n <= 500; n++)
+        put_devices(f->store, n, n);
+    assert_true(log_size(f) > CHECKPOINT_IDLE_PAGES * PAGE_BYTES);
+    for (int i = 0; i < 2000 && size_of(f, "") <= before; i++)
+        usleep(10000);
+    assert_true(size_of(f, "") > before);
+}
+
+static uint64_t commits(const struct fixture *f)
+{
+    struct store_status status;
+
+    store_status(f->store, &status);
+    return status.commits;
+}
+
+/* Pretends that a batch of so many was taken just now, and that it is now for very long. */
+static void take_load(struct fixture *f, size_t taken)
+{
+    pthread_mutex_lock(&f->store->mutex);
+    f->store->taken = taken;
+    f->store->begun_ns = clock_mono_ns() + 3600000000000;
+    pthread_mutex_unlock(&f->store->mutex);
+}
+
+/* Under load transactions wait for each other, but not when they are enough. */
+static void under_load_a_group_is_gathered(void **state)
+{
+    struct fixture *f = *state;
+    struct latch l = LATCH_INIT;
+
+    take_load(f, GROUP_LOAD);
+    for (uint64_t n = 1; n < GROUP_WORTH; n++)
+        submit(f->store, put_device(n), &l, n);
+    usleep(50000);
+    assert_int_equal(commits(f), 0);
+    submit(f->store, put_device(GROUP_WORTH), &l, GROUP_WORTH);
+    latch_wait(&l, GROUP_WORTH);
+    assert_int_equal(commits(f), 1);
+}
+
+static void a_lone_transaction_does_not_wait(void **state)
+{
+    struct fixture *f = *state;
+
+    take_load(f, GROUP_LOAD - 1);
+    put_devices(f->store, 1, 1);
+    assert_int_equal(commits(f), 1);
+}
+
+/* Who stops does not wait for the group. */
+static void a_group_ends_with_the_store(void **state)
+{
+    struct fixture *f = *state;
+    struct latch l = LATCH_INIT;
+
+    take_load(f, GROUP_LOAD);
+    submit(f->store, put_device(1), &l, 1);
+    fixture_close(f);
+    fixture_open(f);
+    assert_int_equal(device_count(f), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(the_log_is_copied_while_idle, fixture_setup,
+                                        fixture_teardown),
+        cmocka_unit_test_setup_teardown(under_load_a_group_is_gathered, fixture_setup,
+                                        fixture_teardown),
+        cmocka_unit_test_setup_teardown(a_lone_transaction_does_not_wait, fixture_setup,
+                                        fixture_teardown),
+        cmocka_unit_test_setup_teardown(a_group_ends_with_the_store, fixture_setup,
+                                        fixture_teardown),
         cmocka_unit_test_setup_teardown(the_log_starts_over, setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(readers_do_not_starve_the_checkpoint, setup,
                                         fixture_teardown),
