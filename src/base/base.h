@@ -214,6 +214,10 @@ int table_reserve(struct table *t, size_t items);
 void table_free(struct table *t); /* the items are not touched */
 size_t table_size(const struct table *t);
 void *table_get(const struct table *t, uint64_t hash, table_eq_fn eq, const void *key);
+/* For a look-up some time later: asks the memory for the place of this hash. */
+void table_prefetch(const struct table *t, uint64_t hash);
+/* Once that has arrived: an item that may be the one, not compared; NULL when none is close. */
+const void *table_guess(const struct table *t, uint64_t hash);
 /* Does not look for an equal item: get first. */
 int table_put(struct table *t, uint64_t hash, void *item);
 /* Removes exactly this item; false when it is not there. */

@@ -189,6 +189,22 @@ void *table_get(const struct table *t, uint64_t hash, table_eq_fn eq, const void
     }
 }
 
+void table_prefetch(const struct table *t, uint64_t hash)
+{
+    const struct line *l = line_at(t, home(t, fold(hash)));
+
+    __builtin_prefetch(l);
+}
+
+const void *table_guess(const struct table *t, uint64_t hash)
+{
+    uint32_t h = fold(hash);
+    const struct line *l = line_at(t, home(t, h));
+    unsigned hits = line_hits(l, h);
+
+    return hits ? l->item[__builtin_ctz(hits)] : NULL;
+}
+
 /* Opens slot k of a line; what no longer fits comes back through *hash and *item (true). */
 static bool line_insert(struct line *l, size_t k, uint32_t *hash, void **item)
 {

@@ -180,6 +180,10 @@ struct engine *engine_new(const struct engine_config *cfg, const struct engine_o
 /* Exchanges end without their `done`: call engine_cancel_all before when it is wanted. */
 void engine_free(struct engine *e);
 
+/* A datagram of this peer is about to come: starts to fetch from memory what is remembered of it.
+ * Returns what engine_prefetch goes on with, some time later. */
+uint64_t engine_ahead(const struct engine *e, const struct addr *peer);
+void engine_prefetch(const struct engine *e, uint64_t ahead);
 /* A datagram arrived. */
 void engine_input(struct engine *e, const struct flow *flow, struct view datagram, uint64_t now);
 /* The transport says the peer cannot be reached (ICMP): what waits for an ACK of it ends with

@@ -219,6 +219,16 @@ void engine_input(struct engine *e, const struct flow *flow, struct view datagra
     e->in_input = false;
 }
 
+uint64_t engine_ahead(const struct engine *e, const struct addr *peer)
+{
+    return peer_ahead(e, peer);
+}
+
+void engine_prefetch(const struct engine *e, uint64_t ahead)
+{
+    peer_prefetch(e, ahead);
+}
+
 void engine_run(struct engine *e, uint64_t now)
 {
     assert(!e->in_input);

@@ -80,6 +80,9 @@ struct busy {
 
 /* NULL when unknown. */
 struct peer *peer_find(const struct engine *e, const struct addr *addr);
+/* See engine_ahead and engine_prefetch. */
+uint64_t peer_ahead(const struct engine *e, const struct addr *addr);
+void peer_prefetch(const struct engine *e, uint64_t ahead);
 /* Finds or makes, and marks as used. NULL at the limit when nobody can be forgotten. */
 struct peer *peer_get(struct engine *e, const struct addr *addr, uint64_t now);
 /* While held a peer stays. ERR_NOMEM. */

@@ -22,6 +22,24 @@ struct peer *peer_find(const struct engine *e, const struct addr *addr)
     return table_get(e->peers, addr_hash(&e->key, addr), peer_eq, addr);
 }
 
+uint64_t peer_ahead(const struct engine *e, const struct addr *addr)
+{
+    uint64_t hash = addr_hash(&e->key, addr);
+
+    table_prefetch(e->peers, hash);
+    return hash;
+}
+
+void peer_prefetch(const struct engine *e, uint64_t ahead)
+{
+    const struct peer *p = table_guess(e->peers, ahead);
+
+    if (!p)
+        return;
+    __builtin_prefetch(p, 1);
+    __builtin_prefetch((const char *)(p + 1) - 1, 1);
+}
+
 static uint32_t seconds(uint64_t now)
 {
     return (uint32_t)(now / 1000);

@@ -91,6 +91,9 @@ struct pdu_iter pdu_iter_init(const struct pdu *p);
 bool pdu_iter_next(struct pdu_iter *it, uint32_t *ret_number, struct view *ret_value);
 /* First option of that number; false when absent. */
 bool pdu_option_get(const struct pdu *p, uint32_t number, struct view *ret_value);
+/* Value of the Uri-Path option of that index (from 0) when the message, checked by nobody yet,
+ * begins with its path: a guess by which memory can be prepared for it. */
+bool pdu_guess_segment(struct view datagram, unsigned index, struct view *ret_value);
 /* uint option of at most 4 bytes; false when absent or longer. */
 bool pdu_option_uint(const struct pdu *p, uint32_t number, uint32_t *ret_value);
 /* Decodes a uint option value (0–4 bytes); ERR_RANGE when longer. */

@@ -135,6 +135,29 @@ bool pdu_option_get(const struct pdu *p, uint32_t number, struct view *ret_value
     return false;
 }
 
+bool pdu_guess_segment(struct view datagram, unsigned index, struct view *ret_value)
+{
+    struct view value;
+    size_t at = PDU_HEADER_LEN;
+
+    if (datagram.n < PDU_HEADER_LEN)
+        return false;
+    at += datagram.p[0] & 15;
+    for (unsigned i = 0; at < datagram.n; i++) {
+        uint32_t delta;
+        size_t used = option_read(datagram.p + at, datagram.n - at, &delta, &value);
+
+        if (used == 0 || delta != (i == 0 ? PDU_URI_PATH : 0))
+            return false;
+        if (i == index) {
+            *ret_value = value;
+            return true;
+        }
+        at += used;
+    }
+    return false;
+}
+
 bool pdu_option_uint(const struct pdu *p, uint32_t number, uint32_t *ret_value)
 {
     struct view value;

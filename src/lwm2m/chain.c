@@ -170,6 +170,22 @@ static uint32_t first_of(const struct domain *d, enum chain_kind kind, uint32_t 
     return *head_of(c, bucket_of(c, hash));
 }
 
+void chain_prefetch(const struct domain *d, uint64_t id)
+{
+    const struct chain *c = &d->chains[CHAIN_ID];
+
+    __builtin_prefetch(head_of(c, bucket_of(c, fold(id))));
+}
+
+const struct device *chain_guess(const struct domain *d, uint64_t id, unsigned nth)
+{
+    uint32_t i = first_of(d, CHAIN_ID, fold(id));
+
+    for (; i != 0 && nth > 0; nth--)
+        i = device_at(d, i)->next[CHAIN_ID];
+    return i != 0 ? device_at(d, i) : NULL;
+}
+
 struct device *chain_by_id(struct domain *d, uint64_t id)
 {
     for (uint32_t i = first_of(d, CHAIN_ID, fold(id)); i != 0;) {

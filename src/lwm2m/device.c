@@ -18,6 +18,14 @@ struct device *device_at(const struct domain *d, uint32_t index)
     return &d->pool.chunks[(index - 1) / CHUNK][(index - 1) % CHUNK];
 }
 
+void device_prefetch(const struct device *dev)
+{
+    if (dev == NULL)
+        return;
+    __builtin_prefetch(dev, 1);
+    __builtin_prefetch(&dev->timer, 1);
+}
+
 static int add_chunk(struct device_pool *pool)
 {
     if (pool->chunk_count == pool->chunk_cap) {

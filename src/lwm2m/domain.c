@@ -218,6 +218,46 @@ void domain_tell(struct domain *d, enum event_type type, const struct device *de
     domain_emit(d, domain_event(d, type, dev, now));
 }
 
+/* ---- ahead of requests ----------------------------------------------------------------------- */
+
+/* The id of /rd/{id}. */
+uint64_t domain_ahead(const struct domain *d, struct view datagram)
+{
+    struct view segment;
+    uint64_t id;
+
+    if (!pdu_guess_segment(datagram, 1, &segment) || registration_id_parse(segment, &id) < 0)
+        return 0;
+    chain_prefetch(d, id);
+    return id;
+}
+
+static void prefetch_claim(const struct device *dev)
+{
+    __builtin_prefetch(dev->claim);
+    __builtin_prefetch(dev->claim->endpoint);
+}
+
+/* First the first device of the bucket; then its claim, or the second one; then the claim of that.
+ */
+void domain_prefetch(const struct domain *d, uint64_t ahead, int step)
+{
+    const struct device *dev = chain_guess(d, ahead, 0);
+
+    if (dev == NULL || step == 0) {
+        device_prefetch(dev);
+    } else if (dev->id == ahead) {
+        if (step == 1)
+            prefetch_claim(dev);
+    } else {
+        dev = chain_guess(d, ahead, 1);
+        if (step == 1)
+            device_prefetch(dev);
+        else if (dev != NULL && dev->id == ahead)
+            prefetch_claim(dev);
+    }
+}
+
 /* ---- requests -------------------------------------------------------------------------------- */
 
 /* RFC 6690: what a CoAP client that asks finds here. */

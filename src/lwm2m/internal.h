@@ -174,6 +174,10 @@ void chain_reserve(struct chain *c, uint32_t devices);
 void chain_put(struct domain *d, enum chain_kind kind, struct device *dev);
 void chain_del(struct domain *d, enum chain_kind kind, struct device *dev);
 struct device *chain_by_id(struct domain *d, uint64_t id);
+/* For a look-up by id some time later: asks the memory for the bucket. */
+void chain_prefetch(const struct domain *d, uint64_t id);
+/* The device at that place (from 0) in the bucket of the id, not compared; NULL past its end. */
+const struct device *chain_guess(const struct domain *d, uint64_t id, unsigned nth);
 struct device *chain_by_addr(struct domain *d, const struct addr *peer);
 size_t chain_bytes(const struct chain *c);
 
@@ -194,6 +198,8 @@ struct device *device_new(struct domain *d);
  * operation. */
 void device_delete(struct domain *d, struct device *dev);
 struct device *device_at(const struct domain *d, uint32_t index);
+/* Asks the memory for the device (may be NULL). */
+void device_prefetch(const struct device *dev);
 void device_insert(struct domain *d, struct device *dev);
 void device_remove(struct domain *d, struct device *dev);
 /* The committed registration of the endpoint; NULL when there is none here. */

@@ -97,6 +97,13 @@ struct domain *domain_new(const struct domain_config *cfg, const struct domain_o
  * claim. */
 void domain_free(struct domain *d, uint64_t now);
 
+/* A datagram is about to come: starts to fetch from memory what it will need. Returns what
+ * domain_prefetch goes on with, or 0; give other datagrams of the batch a turn between the steps.
+ */
+uint64_t domain_ahead(const struct domain *d, struct view datagram);
+#define DOMAIN_PREFETCH_STEPS 3
+void domain_prefetch(const struct domain *d, uint64_t ahead, int step /* from 0 */);
+
 /* Forwarded from the engine's callbacks by the composition root. */
 void domain_request(struct domain *d, struct request *req, uint64_t now);
 size_t domain_body_limit(struct domain *d, const struct request *req);

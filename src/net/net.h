@@ -50,6 +50,9 @@ uint16_t udp_group_shard_of(const struct addr *peer, uint16_t shards);
 struct udp;
 
 struct udp_callbacks {
+    /* What was received at once, each of which is handed up next, in this order: a chance to look
+     * ahead. Borrowed; may be NULL. */
+    void (*batch)(void *ctx, const struct flow *flows, const struct view *datagrams, size_t n);
     /* One datagram; borrowed. */
     void (*datagram)(void *ctx, const struct flow *flow, struct view bytes);
     /* The kernel has no way to this peer (no route, no address); ICMP errors are not listened to,

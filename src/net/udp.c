@@ -36,6 +36,8 @@ struct udp {
     size_t count;
     struct mmsghdr in[BATCH];
     struct slot in_slot[BATCH];
+    struct flow in_flow[BATCH];
+    struct view in_bytes[BATCH];
     struct sock *socks[NET_LISTENERS_MAX];
 };
 
@@ -78,20 +80,36 @@ static void prepare_receive(struct udp *u)
     }
 }
 
-static void deliver(struct sock *s, const struct mmsghdr *m)
+/* False: not worth handing up. */
+static bool take(const struct sock *s, const struct mmsghdr *m, struct flow *ret_flow,
+                 struct view *ret_bytes)
 {
     struct udp *u = s->udp;
     const struct slot *slot = &u->in_slot[m - u->in];
-    struct flow flow = {.transport = TRANSPORT_UDP, .listener = s->listener};
 
     if (m->msg_hdr.msg_flags & MSG_TRUNC) {
         counter_add(u->counters, COUNTER_datagrams_truncated, 1);
-        return;
+        return false;
     }
-    if (addr_from_sockaddr((const struct sockaddr *)&slot->name, &flow.peer) < 0)
-        return;
-    local_address(&m->msg_hdr, s, &flow.local);
-    u->cb.datagram(u->ctx, &flow, view_of(slot->bytes, m->msg_len));
+    *ret_flow = (struct flow){.transport = TRANSPORT_UDP, .listener = s->listener};
+    if (addr_from_sockaddr((const struct sockaddr *)&slot->name, &ret_flow->peer) < 0)
+        return false;
+    local_address(&m->msg_hdr, s, &ret_flow->local);
+    *ret_bytes = view_of(slot->bytes, m->msg_len);
+    return true;
+}
+
+static void deliver(struct sock *s, size_t received)
+{
+    struct udp *u = s->udp;
+    size_t n = 0;
+
+    for (size_t i = 0; i < received; i++)
+        n += take(s, &u->in[i], &u->in_flow[n], &u->in_bytes[n]);
+    if (u->cb.batch && n > 1)
+        u->cb.batch(u->ctx, u->in_flow, u->in_bytes, n);
+    for (size_t i = 0; i < n; i++)
+        u->cb.datagram(u->ctx, &u->in_flow[i], u->in_bytes[i]);
 }
 
 static void on_readable(uv_poll_t *handle, int status, int events)
@@ -106,8 +124,7 @@ static void on_readable(uv_poll_t *handle, int status, int events)
 
         prepare_receive(u);
         n = recvmmsg(s->fd, u->in, BATCH, MSG_DONTWAIT, NULL);
-        for (int i = 0; i < n; i++)
-            deliver(s, &u->in[i]);
+        deliver(s, n > 0 ? (size_t)n : 0);
         if (n < BATCH)
             break;
     }

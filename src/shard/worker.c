@@ -131,6 +131,14 @@ static void hand_over(struct worker *w, uint16_t to, const struct flow *flow, st
     counter_add(&w->counters, COUNTER_handover_dropped, 1);
 }
 
+static void on_batch(void *ctx, const struct flow *flows, const struct view *datagrams, size_t n)
+{
+    struct worker *w = ctx;
+
+    if (w->core)
+        core_ahead(w->core, flows, datagrams, n);
+}
+
 static void on_datagram(void *ctx, const struct flow *flow, struct view bytes)
 {
     struct worker *w = ctx;
@@ -156,6 +164,7 @@ static void on_burst_end(void *ctx)
 }
 
 static const struct udp_callbacks udp_callbacks = {
+    .batch = on_batch,
     .datagram = on_datagram,
     .unreachable = on_unreachable,
     .burst_end = on_burst_end,

@@ -81,6 +81,20 @@ static void same_as_libcoap(const struct pdu *p, const coap_pdu_t *theirs)
     require(view_eq(p->payload, view_of(payload, payload_len)));
 }
 
+/* What was guessed of a message that begins with its path is the path. */
+static void guessed_right(const struct pdu *p, struct view datagram)
+{
+    struct pdu_iter it = pdu_iter_init(p);
+    struct view value, guess;
+    uint32_t number;
+    unsigned i = 0;
+
+    while (pdu_iter_next(&it, &number, &value) && number == PDU_URI_PATH)
+        require(pdu_guess_segment(datagram, i++, &guess) && guess.p == value.p &&
+                guess.n == value.n);
+    require(!pdu_guess_segment(datagram, i, &guess));
+}
+
 static void same_when_written(const struct pdu *p, size_t size)
 {
     uint8_t *out = malloc(size); /* the shortest encoding needs no more */
@@ -127,8 +141,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         require(has_odd_length(&p));
     else
         require(!theirs_ok || is_refused_deliberately(data, size));
-    if (ours_ok)
+    if (ours_ok) {
+        guessed_right(&p, view_of(data, size));
         same_when_written(&p, size);
+    }
     coap_delete_pdu(theirs);
     return 0;
 }

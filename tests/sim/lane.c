@@ -248,6 +248,16 @@ static const struct core_out core_out = {
 
 /* ---- what comes to a core ---- */
 
+static void input(struct world *w, uint16_t lane, const struct happening *h)
+{
+    struct core *core = w->lanes[lane].core;
+    struct view datagram = view_of(h->bytes, h->n);
+
+    w->lanes[lane].inputs++;
+    core_ahead(core, &h->flow, &datagram, 1);
+    core_input(core, &h->flow, datagram, w->now);
+}
+
 static void to_server(struct world *w, struct happening *h)
 {
     uint16_t owner, arrived;
@@ -277,8 +287,7 @@ static void to_server(struct world *w, struct happening *h)
         mail(w, owner, BOX_HANDOVERS, HAPPEN_HANDOVER, view_of(h->bytes, h->n))->flow = h->flow;
         return;
     }
-    w->lanes[owner].inputs++;
-    core_input(w->lanes[owner].core, &h->flow, view_of(h->bytes, h->n), w->now);
+    input(w, owner, h);
 }
 
 static void say_txn(struct world *w, const struct txn *t)
@@ -338,8 +347,7 @@ void lane_happen(struct world *w, struct happening *h)
         to_server(w, h);
         break;
     case HAPPEN_HANDOVER:
-        w->lanes[h->lane].inputs++;
-        core_input(core, &h->flow, view_of(h->bytes, h->n), w->now);
+        input(w, h->lane, h);
         break;
     case HAPPEN_COMMIT:
         commit(w);

@@ -48,8 +48,13 @@ static struct device *look(struct fix *f, unsigned n)
     struct claim *c = claim_of(n);
     struct flow flow = fix_flow(n);
     struct device *dev = chain_by_id(f->d, c->id);
+    unsigned nth = 0;
 
     assert_ptr_equal(chain_by_addr(f->d, &flow.peer), dev);
+    chain_prefetch(f->d, c->id);
+    while (chain_guess(f->d, c->id, nth) != NULL && chain_guess(f->d, c->id, nth) != dev)
+        nth++;
+    assert_ptr_equal(chain_guess(f->d, c->id, nth), dev);
     if (dev != NULL)
         assert_true(view_eq_str(device_endpoint(dev), c->endpoint));
     mem_free(c);

@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -350,6 +351,46 @@ static void test_unchecked_options(void **state)
     assert_false(pdu_iter_next(&it, &number, &value));
 }
 
+/* Of messages that nobody has checked. */
+static void test_guess(void **state)
+{
+    static const struct {
+        const char *hex;
+        unsigned index;
+        const char *segment; /* NULL: none */
+    } rows[] = {
+        {"40020001 b27264 0133", 0, "rd"},
+        {"40020001 b27264 0133", 1, "3"},
+        {"40020001 b27264 0133", 2, NULL},
+        {"42020001 aabb b27264 0133", 1, "3"},
+        {"40020001 3161 8272640133", 0, NULL},
+        {"40020001 b27264 1133", 1, NULL},
+        {"40020001 b27264 0233", 1, NULL},
+        {"40020001 b27264 ff00", 1, NULL},
+        {"4f020001 b27264 0133", 0, NULL},
+        {"40020001", 0, NULL},
+        {"400200", 0, NULL},
+        {"", 0, NULL},
+        {"40020001 b27264 00 0133", 2, "3"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < mem_count(rows); i++) {
+        uint8_t datagram[64];
+        size_t n = bytes(rows[i].hex, datagram, sizeof datagram);
+        uint8_t *exact = malloc(n + 1); /* so that reading past the end is seen */
+        struct view segment = VIEW_NONE;
+        bool found;
+
+        memcpy(exact, datagram, n);
+        found = pdu_guess_segment(view_of(exact, n), rows[i].index, &segment);
+        assert_int_equal(found, rows[i].segment != NULL);
+        if (found)
+            assert_true(view_eq_str(segment, rows[i].segment));
+        free(exact);
+    }
+}
+
 static void test_path_and_query(void **state)
 {
     static const struct {
@@ -500,6 +541,7 @@ int main(void)
         cmocka_unit_test(test_option_numbers_and_lengths),
         cmocka_unit_test(test_option_limit),
         cmocka_unit_test(test_unchecked_options),
+        cmocka_unit_test(test_guess),
         cmocka_unit_test(test_path_and_query),
         cmocka_unit_test(test_uint),
         cmocka_unit_test(test_writer_sticks),

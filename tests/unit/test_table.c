@@ -249,10 +249,12 @@ static void test_reserve(void **state)
     enum { ENTRIES = 20000 };
     struct item *items = mem_new(ENTRIES * sizeof(*items));
     struct table *t = table_new(0);
+    size_t guessed = 0;
 
     (void)state;
     assert_non_null(items);
     assert_non_null(t);
+    assert_null(table_guess(t, hash_good(1)));
     assert_int_equal(table_reserve(t, SIZE_MAX), ERR_LIMIT);
     assert_int_equal(table_reserve(t, ENTRIES), ERR_OK);
     for (size_t i = 0; i < ENTRIES; i++) {
@@ -263,8 +265,13 @@ static void test_reserve(void **state)
     assert_int_equal(table_reserve(t, 2 * ENTRIES), ERR_OK);
     check_order(t);
     assert_true(table_bytes(t) < 20 * ENTRIES);
-    for (size_t i = 0; i < ENTRIES; i++)
+    for (size_t i = 0; i < ENTRIES; i++) {
+        table_prefetch(t, hash_good(i));
         assert_ptr_equal(get(t, hash_good, i), &items[i]);
+        guessed += table_guess(t, hash_good(i)) == &items[i];
+    }
+    /* The others have been pushed out of the line they belong to. */
+    assert_in_range(guessed, ENTRIES / 2, ENTRIES);
     table_free(t);
     mem_free(items);
 }

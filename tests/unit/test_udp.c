@@ -22,6 +22,7 @@ struct fixture {
     struct counters counters;
     struct flow flow; /* of the last datagram */
     size_t heard, bytes, bursts, lost;
+    size_t announced, batches; /* datagrams of batches; those with more than one */
     uint8_t last[NET_DATAGRAM_MAX];
     bool echo;
 };
@@ -32,6 +33,21 @@ static struct addr address(const char *text)
 
     assert_int_equal(addr_parse(view_str(text), &a), ERR_OK);
     return a;
+}
+
+/* All of a batch are announced before the first of it is handed up. */
+static void on_batch(void *ctx, const struct flow *flows, const struct view *datagrams, size_t n)
+{
+    struct fixture *f = ctx;
+
+    assert_true(n > 1);
+    assert_true(f->heard >= f->announced);
+    for (size_t i = 0; i < n; i++) {
+        assert_true(addr_is_loopback(&flows[i].peer));
+        assert_true(datagrams[i].n <= NET_DATAGRAM_MAX);
+    }
+    f->announced = f->heard + n;
+    f->batches++;
 }
 
 static void on_datagram(void *ctx, const struct flow *flow, struct view bytes)
@@ -61,8 +77,10 @@ static void on_burst_end(void *ctx)
     udp_flush(f->udp);
 }
 
-static const struct udp_callbacks callbacks = {
-    .datagram = on_datagram, .unreachable = on_unreachable, .burst_end = on_burst_end};
+static const struct udp_callbacks callbacks = {.batch = on_batch,
+                                               .datagram = on_datagram,
+                                               .unreachable = on_unreachable,
+                                               .burst_end = on_burst_end};
 
 static int open_fixture(void **state, const char *const *listen, size_t count)
 {
@@ -207,6 +225,7 @@ static void test_many(void **state)
     }
     assert_int_equal(counter_get(&f->counters, COUNTER_datagrams_sent), HEARD_MAX);
     assert_true(f->bursts < HEARD_MAX);
+    assert_true(f->batches > 0);
     close(fd);
 }
 
