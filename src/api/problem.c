@@ -65,7 +65,7 @@ static void slug_of(int rc, char out[32])
     const char *name = err_name(rc);
     size_t i = 0;
 
-    for (; name[i] && i < 31; i++)
+    for (; i < 31 && name[i]; i++)
         out[i] = (char)tolower((unsigned char)name[i]);
     out[i] = '\0';
 }

@@ -1,4 +1,5 @@
 #include "codec/codec.h"
+#include "config.h"
 
 #include <expat.h>
 
@@ -6,6 +7,13 @@
 #define XML_DEPTH_MAX 16
 #define TEXT_MAX 4096 /* of one element we read */
 #define STRINGS_MAX ((size_t)1 << 20)
+
+/* Later releases of expat warn of the function that earlier ones have alone. */
+#if HAVE_DECL_XML_GETCURRENTLINENUMBER64
+#define line_number XML_GetCurrentLineNumber64
+#else
+#define line_number XML_GetCurrentLineNumber
+#endif
 
 /* The elements that lead to the facts, from the outside in. */
 enum place { PLACE_TOP, PLACE_LWM2M, PLACE_OBJECT, PLACE_RESOURCES, PLACE_ITEM };
@@ -370,7 +378,7 @@ int objectxml_parse(struct view xml, struct object_def **ret_def, unsigned *ret_
     if (rc == ERR_OK)
         rc = build(&x, ret_def);
     if (x.parser != NULL) {
-        *ret_line = (unsigned)XML_GetCurrentLineNumber(x.parser);
+        *ret_line = (unsigned)line_number(x.parser);
         XML_ParserFree(x.parser);
     }
     buf_fini(&x.text);

@@ -29,7 +29,10 @@ void print_clean(cJSON *json)
         return;
     clean_text(json->valuestring);
     clean_text(json->string);
-    cJSON_ArrayForEach(item, json) print_clean(item);
+    cJSON_ArrayForEach(item, json)
+    {
+        print_clean(item);
+    }
 }
 
 /* A value as a person writes it. */
@@ -105,7 +108,9 @@ void print_device(const cJSON *device)
     }
     printf("%-16s", "objects");
     cJSON_ArrayForEach(object, cJSON_GetObjectItemCaseSensitive(device, "objects"))
+    {
         printf(" %s", text_of(object, "path"));
+    }
     putchar('\n');
 }
 
@@ -124,7 +129,10 @@ void print_values(const cJSON *answer)
         put_value(answer);
         return;
     }
-    cJSON_ArrayForEach(value, values) put_value(value);
+    cJSON_ArrayForEach(value, values)
+    {
+        put_value(value);
+    }
 }
 
 void print_links(const cJSON *answer)
@@ -164,8 +172,10 @@ void print_models(const cJSON *page)
 
     printf("%7s %-8s %s\n", "OBJECT", "VERSION", "NAME");
     cJSON_ArrayForEach(m, cJSON_GetObjectItemCaseSensitive(page, "models"))
+    {
         printf("%7.0f %-8s %s\n", cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(m, "id")),
                text_of(m, "version"), text_of(m, "name"));
+    }
 }
 
 void print_event(const cJSON *event)

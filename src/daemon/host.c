@@ -60,12 +60,14 @@ void host_conntrack(void)
 int host_folder(const char *path)
 {
     struct stat st;
+    int why;
 
     if (mkdir(path, 0750) == 0)
         return ERR_OK;
-    if (errno == EEXIST && stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+    why = errno;
+    if (why == EEXIST && stat(path, &st) == 0 && S_ISDIR(st.st_mode))
         return ERR_OK;
-    return errno == EACCES || errno == EPERM ? ERR_FORBIDDEN : ERR_IO;
+    return why == EACCES || why == EPERM ? ERR_FORBIDDEN : ERR_IO;
 }
 
 int host_lock(const char *data_dir)

@@ -724,7 +724,7 @@ void manage_op(struct domain *d, struct op *op, uint64_t now)
     }
     if (rc == ERR_OK)
         rc = run_add(d, dev, op, &run);
-    if (rc < 0) {
+    if (rc != ERR_OK) {
         if (rc == ERR_FULL)
             counter_add(d->counters, COUNTER_ops_refused, 1);
         manage_complete(d, op, rc);

@@ -25,9 +25,9 @@ static int replay_file(const char *path)
             fclose(f);
         return -1;
     }
-    rewind(f);
     data = malloc(size > 0 ? (size_t)size : 1);
-    if (data == NULL || fread(data, 1, (size_t)size, f) != (size_t)size) {
+    if (data == NULL || fseek(f, 0, SEEK_SET) != 0 ||
+        fread(data, 1, (size_t)size, f) != (size_t)size) {
         fprintf(stderr, "%s: cannot be read\n", path);
         free(data);
         fclose(f);
