@@ -191,8 +191,9 @@ run:
 	+@$(SUBMAKE) all
 	@exec $(DAEMON) --run-dir run $(RUN_ARGS)
 
+CHECK_STAGES := build lint selftest unit replay sim e2e interop requirements
 check: deps
-	$(RUN_ALL) build lint selftest unit replay sim e2e interop requirements
+	$(RUN_ALL) $(CHECK_STAGES)
 
 # The stages named in STAGES, in this build directory.
 stages:
@@ -230,7 +231,8 @@ fuzz-merge:
 
 # ---- CI -----------------------------------------------------------------------------------
 
-# Each line is a build of its own; one that fails does not stop the others.
+# Each line is a build of its own; one that fails does not stop the others. Simulations have one
+# thread: under ThreadSanitizer a few seeds will do.
 CI_RESULTS := $(BABS)/ci-results
 CI_MAKE = RESULTS=$(CI_RESULTS) $(MAKE) --no-print-directory VENV=$(BABS)/venv
 ASAN_FLAGS := --enable-werror --with-sanitizer=address,undefined --enable-fuzz
@@ -238,11 +240,14 @@ TSAN_FLAGS := --enable-werror --with-sanitizer=thread
 .PHONY: ci
 ci: deps
 	@mkdir -p $(B); : >$(CI_RESULTS)
-	+@LABEL=gcc $(CI_MAKE) B=$(B)/gcc CONFIGURE_FLAGS=--enable-werror check || :
-	+@LABEL=asan TIMEOUT_SCALE=3 SIM_DATAGRAMS=500000 $(CI_MAKE) B=$(B)/asan CC=clang CONFIGURE_FLAGS='$(ASAN_FLAGS)' \
-	    STAGES='build unit replay sim e2e' stages || :
-	+@LABEL=tsan TIMEOUT_SCALE=5 $(CI_MAKE) B=$(B)/tsan CC=clang CONFIGURE_FLAGS='$(TSAN_FLAGS)' \
-	    STAGES='build storm' stages || :
+	+@LABEL=gcc $(CI_MAKE) B=$(B)/gcc CONFIGURE_FLAGS=--enable-werror \
+	    STAGES='$(CHECK_STAGES) tidy distcheck' stages || :
+	+@LABEL=asan TIMEOUT_SCALE=3 SIM_DATAGRAMS=500000 $(CI_MAKE) B=$(B)/asan CC=clang \
+	    CONFIGURE_FLAGS='$(ASAN_FLAGS)' FUZZ_SECONDS=20 \
+	    STAGES='build unit replay sim e2e fuzz' stages || :
+	+@LABEL=tsan TIMEOUT_SCALE=5 $(CI_MAKE) B=$(B)/tsan CC=clang \
+	    CONFIGURE_FLAGS='$(TSAN_FLAGS)' SEEDS=10 \
+	    STAGES='build unit sim storm' stages || :
 	@tests/run-all --sum $(CI_RESULTS)
 
 # ---- install ------------------------------------------------------------------------------

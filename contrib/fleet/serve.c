@@ -149,7 +149,7 @@ static void forget_observations(struct serve *s, uint32_t device)
 static struct watch *add_observation(struct serve *s, uint32_t device, const struct asked *asked)
 {
     struct watch **at = find_token(s, device, asked->pdu);
-    struct watch *o = *at;
+    struct watch *o;
     size_t n = 0;
 
     for (o = s->lives[device].observations; o; o = o->next)

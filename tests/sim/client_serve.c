@@ -335,11 +335,12 @@ static void post(struct client *c, struct reply *r, const struct wire *req)
 static void del(struct client *c, struct reply *r, const struct wire *req)
 {
     const char *path = own_path(c, req->path);
-    unsigned i = 0;
+    unsigned long i = CLIENT_INSTANCES;
 
+    if (path && strncmp(path, "/3303/", 6) == 0)
+        i = strtoul(path + 6, NULL, 10);
     r->m.code = 0x84;
-    if (!path || sscanf(path, "/3303/%u", &i) != 1 || i >= CLIENT_INSTANCES ||
-        !(c->instances & 1u << i))
+    if (i >= CLIENT_INSTANCES || !(c->instances & 1u << i))
         return;
     c->instances &= ~(1u << i);
     r->m.code = 0x42;
