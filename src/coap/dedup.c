@@ -2,7 +2,8 @@
  * Deduplication (RFC 7252 section 4.2): per peer the last few messages, by MID and a hash of the
  * whole datagram, so that a client that rebooted and reuses a MID for something else is heard. An
  * answer that is a code and the token only is rebuilt from the duplicate; others are kept from
- * after the token on.
+ * after the token on. A million of the latter are 2.01 with a location rd/0123456789abcdef: of
+ * these the number is enough.
  */
 #include "coap/internal.h"
 
@@ -24,12 +25,39 @@ static struct dedup_entry *entries(struct peer *p)
 
 static bool is_bytes(const struct dedup_entry *d)
 {
-    return d->answer != 0 && !(d->answer & 1);
+    return !d->is_location && d->answer != 0 && !(d->answer & 1);
 }
 
 static struct dedup_bytes *bytes_of(const struct dedup_entry *d)
 {
-    return (struct dedup_bytes *)d->answer;
+    return (struct dedup_bytes *)(uintptr_t)d->answer;
+}
+
+/* Two Location-Path options, "rd" and 16 digits. */
+static const uint8_t location_head[] = {0x82, 'r', 'd', 0x0d, 0x03};
+#define LOCATION_DIGITS 16
+#define LOCATION_LEN (sizeof(location_head) + LOCATION_DIGITS)
+
+static void put_location(uint64_t number, uint8_t out[LOCATION_LEN])
+{
+    memcpy(out, location_head, sizeof(location_head));
+    for (size_t i = 0; i < LOCATION_DIGITS; i++)
+        out[sizeof(location_head) + i] = (uint8_t) "0123456789abcdef"[number >> (60 - 4 * i) & 15];
+}
+
+/* False when it is not exactly what put_location would make. */
+static bool is_location(uint8_t code, struct view tail, uint64_t *ret_number)
+{
+    uint8_t same[LOCATION_LEN];
+    uint64_t number = 0;
+
+    if (code != PDU_CREATED || tail.n != LOCATION_LEN)
+        return false;
+    for (size_t i = sizeof(location_head); i < LOCATION_LEN; i++)
+        number = number << 4 | ((tail.p[i] & 15) + (tail.p[i] >= 'a' ? 9u : 0u));
+    put_location(number, same);
+    *ret_number = number;
+    return number != 0 && memcmp(same, tail.p, sizeof(same)) == 0;
 }
 
 uint32_t dedup_hash(const struct engine *e, const struct flow *flow, struct view datagram)
@@ -56,6 +84,7 @@ static void drop_answer(struct engine *e, struct dedup_entry *d)
         mem_free(bytes_of(d));
     }
     d->answer = 0;
+    d->is_location = false;
 }
 
 void dedup_forget(struct engine *e, struct peer *p, struct dedup_entry *d)
@@ -67,7 +96,7 @@ void dedup_forget(struct engine *e, struct peer *p, struct dedup_entry *d)
 
 static uint16_t age(const struct dedup_entry *d, uint64_t now)
 {
-    return (uint16_t)((uint16_t)(now / 1000) - d->at_s);
+    return (uint16_t)((now / 1000 - d->at_s) & 0x7fff);
 }
 
 void dedup_expire(struct engine *e, struct peer *p, uint64_t now)
@@ -140,14 +169,14 @@ struct dedup_entry *dedup_add(struct engine *e, struct peer *p, uint32_t hash, u
     }
     d = &entries(p)[p->count++];
     e->dedup_entries++;
-    *d = (struct dedup_entry){.hash = hash, .mid = mid, .at_s = (uint16_t)(now / 1000)};
+    *d = (struct dedup_entry){.hash = hash, .mid = mid, .at_s = now / 1000 & 0x7fff};
     return d;
 }
 
 void dedup_set_code(struct engine *e, struct dedup_entry *d, enum pdu_type type, uint8_t code)
 {
     drop_answer(e, d);
-    d->answer = (uintptr_t)code << 8 | (uintptr_t)type << 1 | 1;
+    d->answer = (uint64_t)code << 8 | (uint64_t)type << 1 | 1;
 }
 
 void dedup_set_bytes(struct engine *e, struct peer *p, struct dedup_entry *d, uint8_t code,
@@ -155,9 +184,15 @@ void dedup_set_bytes(struct engine *e, struct peer *p, struct dedup_entry *d, ui
 {
     size_t n = tail.n + (non ? 2 : 0);
     struct dedup_bytes *b = NULL;
+    uint64_t number;
     uint8_t *to;
 
     drop_answer(e, d);
+    if (!non && is_location(code, tail, &number)) {
+        d->is_location = true;
+        d->answer = number;
+        return;
+    }
     while (e->dedup_bytes + BYTES_SIZE(n) > e->cfg.dedup_bytes && peer_evict(e))
         ;
     if (e->dedup_bytes + BYTES_SIZE(n) <= e->cfg.dedup_bytes)
@@ -177,24 +212,16 @@ void dedup_set_bytes(struct engine *e, struct peer *p, struct dedup_entry *d, ui
     if (tail.n > 0)
         memcpy(to, tail.p, tail.n);
     e->dedup_bytes += BYTES_SIZE(n);
-    d->answer = (uintptr_t)b;
+    d->answer = (uint64_t)(uintptr_t)b;
 }
 
-static void replay_bytes(struct engine *e, const struct flow *flow, const struct dedup_bytes *b,
-                         const struct pdu *pdu)
+static void send_again(struct engine *e, const struct flow *flow, const struct pdu *pdu,
+                       enum pdu_type type, uint8_t code, uint16_t mid, struct view tail)
 {
-    bool non = b->n_non & NON_BIT;
-    struct view tail = view_of(b->tail, b->n_non & ~NON_BIT);
-    uint16_t mid = pdu->mid;
     struct pdu_writer w;
     struct view datagram;
 
-    if (non) {
-        mid = (uint16_t)(tail.p[0] << 8 | tail.p[1]);
-        tail = view_sub(tail, 2, tail.n);
-    }
-    pdu_begin(&w, e->out, e->cfg.message_max, non ? PDU_NON : PDU_ACK, b->code, mid,
-              view_of(pdu->token, pdu->token_len));
+    pdu_begin(&w, e->out, e->cfg.message_max, type, code, mid, view_of(pdu->token, pdu->token_len));
     if (w.rc == ERR_OK && tail.n > 0) {
         memcpy(w.p, tail.p, tail.n);
         w.p += tail.n;
@@ -203,29 +230,44 @@ static void replay_bytes(struct engine *e, const struct flow *flow, const struct
         engine_send(e, flow, datagram);
 }
 
+static void replay_bytes(struct engine *e, const struct flow *flow, const struct dedup_bytes *b,
+                         const struct pdu *pdu)
+{
+    bool non = b->n_non & NON_BIT;
+    struct view tail = view_of(b->tail, b->n_non & ~NON_BIT);
+    uint16_t mid = pdu->mid;
+
+    if (non) {
+        mid = (uint16_t)(tail.p[0] << 8 | tail.p[1]);
+        tail = view_sub(tail, 2, tail.n);
+    }
+    send_again(e, flow, pdu, non ? PDU_NON : PDU_ACK, b->code, mid, tail);
+}
+
+static void replay_location(struct engine *e, const struct flow *flow, uint64_t number,
+                            const struct pdu *pdu)
+{
+    uint8_t tail[LOCATION_LEN];
+
+    put_location(number, tail);
+    send_again(e, flow, pdu, PDU_ACK, PDU_CREATED, pdu->mid, view_of(tail, sizeof(tail)));
+}
+
 void dedup_replay(struct engine *e, const struct flow *flow, const struct dedup_entry *d,
                   const struct pdu *pdu)
 {
     enum pdu_type type = (enum pdu_type)(d->answer >> 1 & 3);
     uint8_t code = (uint8_t)(d->answer >> 8);
-    struct pdu_writer w;
-    struct view datagram;
 
     engine_count(e, COUNTER_coap_duplicates);
-    if (is_bytes(d)) {
+    if (d->is_location)
+        replay_location(e, flow, d->answer, pdu);
+    else if (is_bytes(d))
         replay_bytes(e, flow, bytes_of(d), pdu);
-        return;
-    }
-    if (d->answer == 0)
-        return;
-    if (code == PDU_EMPTY) {
+    else if (d->answer != 0 && code == PDU_EMPTY)
         reply_empty(e, flow, type, pdu->mid);
-        return;
-    }
-    pdu_begin(&w, e->out, e->cfg.message_max, type, code, pdu->mid,
-              view_of(pdu->token, pdu->token_len));
-    if (pdu_finish(&w, &datagram) == ERR_OK)
-        engine_send(e, flow, datagram);
+    else if (d->answer != 0)
+        send_again(e, flow, pdu, type, code, pdu->mid, VIEW_NONE);
 }
 
 void dedup_remember(struct engine *e, const struct flow *flow, uint32_t hash, uint16_t mid,

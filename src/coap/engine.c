@@ -12,8 +12,8 @@
 /* A message of ours can hold at least this, and its length needs 15 bits (dedup.c). */
 #define MESSAGE_MIN 128
 #define MESSAGE_MAX 0x7fff
-/* Longest memory of a message in seconds: ages are kept in 16 bits. */
-#define LIFETIME_MAX 30000u
+/* Longest memory of a message in seconds: ages of up to twice as much are kept in 15 bits. */
+#define LIFETIME_MAX 15000u
 
 void engine_config_defaults(struct engine_config *cfg)
 {

@@ -41,8 +41,9 @@ struct engine_timer {
 struct dedup_entry {
     uint32_t hash; /* of the whole datagram */
     uint16_t mid;
-    uint16_t at_s;    /* monotonic seconds, the low bits */
-    uintptr_t answer; /* 0: none yet; odd: type and code; else a struct dedup_bytes */
+    uint16_t at_s : 15; /* monotonic seconds, the low bits */
+    uint16_t is_location : 1;
+    uint64_t answer; /* 0: none yet; odd: type and code; else a struct dedup_bytes; or a location */
 };
 
 #define PEER_FEW 2 /* messages remembered inside the peer itself */

@@ -55,7 +55,7 @@ static void touch(struct engine *e, struct peer *p, uint64_t now)
 {
     uint32_t now_s = seconds(now);
 
-    /* The 16 bits of an entry's age are enough for a peer that was used meanwhile only. */
+    /* The 15 bits of an entry's age are enough for a peer that was used meanwhile only. */
     if (!p->busy && now_s - p->used_s > e->lifetime_s)
         dedup_clear(e, p);
     else

@@ -52,6 +52,51 @@ static void test_answer_with_content_is_cached(void **state)
     rig_free(r);
 }
 
+/* Of the location of a registration the number is kept; anything like it is kept as it is. */
+static void test_location(void **state)
+{
+    static const struct {
+        const char *location, *payload;
+        bool confirmable, number;
+    } rows[] = {
+        {"rd/0123456789abcdef", "", true, true},   {"rd/ffffffffffffffff", "", true, true},
+        {"rd/8000000000000000", "", true, true},   {"rd/0000000000000001", "", true, true},
+        {"rd/0000000000000000", "", true, false},  {"rd/0123456789abcdef", "", false, false},
+        {"rd/0123456789abcdef", "x", true, false}, {"rd/0123456789ABCDEF", "", true, false},
+        {"rd/0123456789abcdeg", "", true, false},  {"rd/0123456789abcde", "", true, false},
+        {"re/0123456789abcdef", "", true, false},  {"rd/0123456789abcde/", "", true, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < 2 * mem_count(rows); i++) {
+        size_t row = i / 2;
+        bool cached = i % 2 == 0; /* else there is no room for cached answers */
+        struct rig *r = rig_new_closed();
+
+        if (!cached)
+            r->cfg.dedup_bytes = 10;
+        r->response = (struct response){.code = PDU_CREATED,
+                                        .format = FORMAT_NONE,
+                                        .location = view_str(rows[row].location),
+                                        .payload = view_str(rows[row].payload)};
+        rig_open(r);
+        begin(r, rows[row].confirmable ? PDU_CON : PDU_NON, 9, 8);
+        rig_input(r);
+        assert_int_equal(stats(r).dedup_entries, cached || rows[row].number);
+        if (cached || rows[row].number) {
+            r->response.location = VIEW_LIT("rd/other");
+            rig_again(r);
+            rig_again(r);
+            rig_expect_sent(r, 3);
+            assert_int_equal(r->requests, 1);
+            assert_true(view_eq(rig_sent_bytes(r, 0), rig_sent_bytes(r, 1)));
+            assert_true(view_eq(rig_sent_bytes(r, 0), rig_sent_bytes(r, 2)));
+        }
+        rig_settle(r);
+        rig_free(r);
+    }
+}
+
 /* A client that rebooted and draws the same MID is heard, whatever differs. */
 static void test_same_mid_of_another_message(void **state)
 {
@@ -244,6 +289,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_plain_answer_is_rebuilt),
         cmocka_unit_test(test_answer_with_content_is_cached),
+        cmocka_unit_test(test_location),
         cmocka_unit_test(test_same_mid_of_another_message),
         cmocka_unit_test(test_peers_and_transports_are_apart),
         cmocka_unit_test(test_lifetime),
