@@ -24,6 +24,8 @@ struct batch {
     struct chunk *chunks; /* the one being filled first */
     size_t bytes;
     size_t inline_used;
+    struct view *prefixes; /* from number 1 on; NULL in most */
+    uint16_t prefix_count;
     struct record first[BATCH_INLINE_RECORDS];
     uint8_t inline_bytes[BATCH_INLINE_BYTES];
 };
@@ -51,6 +53,7 @@ void batch_free(struct batch *b)
     }
     if (b->records != b->first)
         mem_free(b->records);
+    mem_free(b->prefixes);
     mem_free(b);
 }
 
@@ -120,6 +123,23 @@ static bool has_bytes(const struct value *v)
     return v->type == VALUE_STRING || v->type == VALUE_OPAQUE || v->type == VALUE_CORELNK;
 }
 
+/* A copy of the bytes that lives as long as the batch. */
+static int keep_bytes(struct batch *b, struct view v, struct view *ret_copy)
+{
+    uint8_t *p;
+
+    if (v.n > BATCH_BYTES_MAX - b->bytes)
+        return ERR_LIMIT;
+    p = take_bytes(b, v.n);
+    if (p == NULL)
+        return ERR_NOMEM;
+    if (v.n > 0)
+        memcpy(p, v.p, v.n);
+    b->bytes += v.n;
+    *ret_copy = view_of(p, v.n);
+    return ERR_OK;
+}
+
 int batch_add(struct batch *b, const struct record *r)
 {
     struct record copy = *r;
@@ -131,18 +151,10 @@ int batch_add(struct batch *b, const struct record *r)
             return rc;
     }
     if (has_bytes(&r->value)) {
-        size_t n = r->value.u.bytes.n;
-        uint8_t *p;
+        int rc = keep_bytes(b, r->value.u.bytes, &copy.value.u.bytes);
 
-        if (n > BATCH_BYTES_MAX - b->bytes)
-            return ERR_LIMIT;
-        p = take_bytes(b, n);
-        if (p == NULL)
-            return ERR_NOMEM;
-        if (n > 0)
-            memcpy(p, r->value.u.bytes.p, n);
-        copy.value.u.bytes = view_of(p, n);
-        b->bytes += n;
+        if (rc < 0)
+            return rc;
     }
     b->records[b->n++] = copy;
     return ERR_OK;
@@ -161,9 +173,16 @@ const struct record *batch_at(const struct batch *b, size_t i)
 const struct record *batch_find(const struct batch *b, const struct path *p)
 {
     for (size_t i = 0; i < b->n; i++)
-        if (path_eq(&b->records[i].path, p))
+        if (b->records[i].prefix == 0 && path_eq(&b->records[i].path, p))
             return &b->records[i];
     return NULL;
+}
+
+int batch_cmp(const struct record *a, const struct record *b)
+{
+    if (a->prefix != b->prefix)
+        return a->prefix < b->prefix ? -1 : 1;
+    return path_cmp(&a->path, &b->path);
 }
 
 static void sort_by_insertion(struct record *r, size_t n)
@@ -172,7 +191,7 @@ static void sort_by_insertion(struct record *r, size_t n)
         struct record moving = r[i];
         size_t at = i;
 
-        while (at > 0 && path_cmp(&r[at - 1].path, &moving.path) > 0) {
+        while (at > 0 && batch_cmp(&r[at - 1], &moving) > 0) {
             r[at] = r[at - 1];
             at--;
         }
@@ -186,8 +205,7 @@ static void merge(const struct record *from, struct record *to, size_t lo, size_
     size_t left = lo, right = mid;
 
     for (size_t at = lo; at < hi; at++) {
-        bool take_left =
-            right == hi || (left < mid && path_cmp(&from[left].path, &from[right].path) <= 0);
+        bool take_left = right == hi || (left < mid && batch_cmp(&from[left], &from[right]) <= 0);
 
         to[at] = take_left ? from[left++] : from[right++];
     }
@@ -218,7 +236,7 @@ void batch_sort(struct batch *b)
     struct record *spare = NULL;
     size_t sorted = 1;
 
-    while (sorted < b->n && path_cmp(&b->records[sorted - 1].path, &b->records[sorted].path) <= 0)
+    while (sorted < b->n && batch_cmp(&b->records[sorted - 1], &b->records[sorted]) <= 0)
         sorted++;
     if (sorted >= b->n)
         return;
@@ -234,12 +252,55 @@ void batch_sort(struct batch *b)
 struct batch *batch_copy(const struct batch *b)
 {
     struct batch *copy = batch_new();
+    uint16_t number;
 
-    for (size_t i = 0; copy != NULL && i < b->n; i++) {
-        if (batch_add(copy, &b->records[i]) < 0) {
-            batch_free(copy);
-            copy = NULL;
-        }
+    if (copy == NULL)
+        return NULL;
+    for (size_t i = 0; i < b->prefix_count; i++) {
+        if (batch_prefix_add(copy, b->prefixes[i], &number) < 0)
+            goto fail;
+    }
+    for (size_t i = 0; i < b->n; i++) {
+        if (batch_add(copy, &b->records[i]) < 0)
+            goto fail;
     }
     return copy;
+fail:
+    batch_free(copy);
+    return NULL;
+}
+
+int batch_prefix_add(struct batch *b, struct view prefix, uint16_t *ret_number)
+{
+    struct view copy;
+    int rc;
+
+    /* Records of one device come together: its prefix is mostly the newest. */
+    for (uint16_t i = b->prefix_count; i > 0; i--) {
+        if (view_eq(b->prefixes[i - 1], prefix)) {
+            *ret_number = i;
+            return ERR_OK;
+        }
+    }
+    if (b->prefix_count == BATCH_PREFIXES_MAX)
+        return ERR_LIMIT;
+    if ((b->prefix_count & (b->prefix_count - 1)) == 0) { /* full: grow to a power of two */
+        size_t cap = b->prefix_count > 0 ? (size_t)b->prefix_count * 2 : 1;
+        struct view *more = mem_resize(b->prefixes, cap * sizeof *more);
+
+        if (more == NULL)
+            return ERR_NOMEM;
+        b->prefixes = more;
+    }
+    rc = keep_bytes(b, prefix, &copy);
+    if (rc < 0)
+        return rc;
+    b->prefixes[b->prefix_count++] = copy;
+    *ret_number = b->prefix_count;
+    return ERR_OK;
+}
+
+struct view batch_prefix(const struct batch *b, uint16_t number)
+{
+    return number > 0 && number <= b->prefix_count ? b->prefixes[number - 1] : VIEW_LIT("");
 }

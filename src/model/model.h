@@ -78,6 +78,7 @@ int value_coerce(struct value *v, enum value_type want);
 struct record {
     struct path path;
     bool timed;
+    uint16_t prefix; /* of a device behind a gateway, numbered by the batch; 0 = none */
     int64_t time_ms; /* Unix ms, meaningful when timed */
     struct value value;
 };
@@ -94,9 +95,11 @@ int batch_add(struct batch *b, const struct record *r);
 size_t batch_size(const struct batch *b);
 /* NULL past the end. */
 const struct record *batch_at(const struct batch *b, size_t i);
-/* First record of exactly this path, or NULL. */
+/* First record of exactly this path and no prefix, or NULL. */
 const struct record *batch_find(const struct batch *b, const struct path *p);
-/* Stable order by path; records of one path keep their order. */
+/* Order of batch_sort: by number of the prefix, then by path. */
+int batch_cmp(const struct record *a, const struct record *b);
+/* Stable; records of one path keep their order. */
 void batch_sort(struct batch *b);
 struct batch *batch_copy(const struct batch *b);
 /* Our own compact form of a batch, for the store: records in order, exact in every type. What was
@@ -104,6 +107,13 @@ struct batch *batch_copy(const struct batch *b);
 int pack_encode(const struct batch *b, struct buf *out);
 /* ERR_MALFORMED, ERR_TRUNCATED, ERR_LIMIT, ERR_NOMEM on what pack_encode did not write. */
 int pack_decode(struct view packed, struct batch **ret_batch);
+
+#define BATCH_PREFIXES_MAX 256
+/* The number for record.prefix: that of an equal prefix, or a new one. ERR_LIMIT past
+ * BATCH_PREFIXES_MAX of them. */
+int batch_prefix_add(struct batch *b, struct view prefix, uint16_t *ret_number);
+/* "" for 0 and for a number that was not given out; lives as long as the batch. */
+struct view batch_prefix(const struct batch *b, uint16_t number);
 
 /* ---- content formats ----------------------------------------------------------------------- */
 

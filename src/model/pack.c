@@ -2,11 +2,12 @@
 
 /*
  * A batch as bytes: a version byte, then the records. Each begins with a byte of flags and the
- * depth of its path, then the path's ids, the time, the type, and the value; numbers big endian,
- * lengths in 32 bits.
+ * depth of its path, then a prefix, the path's ids, the time, the type, and the value; numbers big
+ * endian, lengths in 32 bits.
  */
 #define PACK_VERSION 1
 #define TIMED 0x80
+#define PREFIXED 0x40
 #define DEPTH_MASK 0x07
 
 static void put_u64(struct buf *out, uint64_t v, unsigned bytes)
@@ -64,9 +65,16 @@ static void put_value(struct buf *out, const struct value *v)
     }
 }
 
-static void put_record(struct buf *out, const struct record *r)
+static void put_record(struct buf *out, const struct batch *b, const struct record *r)
 {
-    buf_put_u8(out, (uint8_t)(r->path.depth | (r->timed ? TIMED : 0)));
+    struct view prefix = batch_prefix(b, r->prefix);
+
+    buf_put_u8(out,
+               (uint8_t)(r->path.depth | (r->timed ? TIMED : 0) | (prefix.n > 0 ? PREFIXED : 0)));
+    if (prefix.n > 0) {
+        put_u64(out, prefix.n, 2);
+        buf_put_view(out, prefix);
+    }
     for (unsigned i = 0; i < r->path.depth; i++)
         put_u64(out, r->path.id[i], 2);
     if (r->timed)
@@ -78,7 +86,7 @@ int pack_encode(const struct batch *b, struct buf *out)
 {
     buf_put_u8(out, PACK_VERSION);
     for (size_t i = 0; i < batch_size(b); i++)
-        put_record(out, batch_at(b, i));
+        put_record(out, b, batch_at(b, i));
     return out->rc;
 }
 
@@ -118,17 +126,28 @@ static void get_value(struct rd *r, struct value *v)
     }
 }
 
-static void get_record(struct rd *r, struct record *ret)
+static void get_prefix(struct rd *r, struct batch *b, struct record *ret)
+{
+    struct view prefix = rd_bytes(r, rd_u16(r));
+    int rc = r->rc == ERR_OK ? batch_prefix_add(b, prefix, &ret->prefix) : r->rc;
+
+    if (rc < 0)
+        rd_fail(r, rc);
+}
+
+static void get_record(struct rd *r, struct batch *b, struct record *ret)
 {
     uint8_t head = rd_u8(r);
     uint8_t depth = head & DEPTH_MASK;
 
     *ret = (struct record){.timed = (head & TIMED) != 0};
-    if (depth > 4 || (head & ~(TIMED | DEPTH_MASK)) != 0) {
+    if (depth > 4 || (head & ~(TIMED | PREFIXED | DEPTH_MASK)) != 0) {
         rd_fail(r, ERR_MALFORMED);
         return;
     }
     ret->path.depth = depth;
+    if ((head & PREFIXED) != 0)
+        get_prefix(r, b, ret);
     for (unsigned i = 0; i < depth; i++)
         ret->path.id[i] = rd_u16(r);
     if (ret->timed)
@@ -149,7 +168,7 @@ int pack_decode(struct view packed, struct batch **ret_batch)
     while (rc == ERR_OK && !rd_end(&r)) {
         struct record record;
 
-        get_record(&r, &record);
+        get_record(&r, b, &record);
         if (!r.rc)
             rc = batch_add(b, &record);
     }

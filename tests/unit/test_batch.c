@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -169,6 +170,43 @@ static void test_sort(void **state)
     check_sort(1000, 1); /* sorted already */
 }
 
+/* Records of devices behind a gateway: numbered prefixes, sorted apart, found by none. */
+static void test_prefixes(void **state)
+{
+    struct batch *b = batch_new(), *copy;
+    struct record r = record_of(1, "x", 1);
+    uint16_t first = 0, second = 0, again = 0;
+    char text[8];
+
+    (void)state;
+    assert_int_equal(batch_prefix_add(b, VIEW_LIT("d01"), &first), ERR_OK);
+    assert_int_equal(batch_prefix_add(b, VIEW_LIT("d02"), &second), ERR_OK);
+    assert_int_equal(batch_prefix_add(b, VIEW_LIT("d01"), &again), ERR_OK);
+    assert_int_equal(first, again);
+    assert_int_not_equal(first, second);
+    assert_true(view_eq_str(batch_prefix(b, second), "d02"));
+    assert_int_equal(batch_prefix(b, 0).n, 0);
+    assert_int_equal(batch_prefix(b, 3).n, 0);
+    r.prefix = second;
+    assert_int_equal(batch_add(b, &r), ERR_OK);
+    r.prefix = first;
+    r.path.id[2] = 2;
+    assert_int_equal(batch_add(b, &r), ERR_OK);
+    assert_null(batch_find(b, &r.path));
+    batch_sort(b);
+    assert_int_equal(batch_at(b, 0)->prefix, first);
+    copy = batch_copy(b);
+    batch_free(b);
+    assert_true(view_eq_str(batch_prefix(copy, batch_at(copy, 1)->prefix), "d02"));
+    for (unsigned i = 2; i < BATCH_PREFIXES_MAX; i++) {
+        snprintf(text, sizeof text, "p%u", i);
+        assert_int_equal(batch_prefix_add(copy, view_str(text), &again), ERR_OK);
+    }
+    assert_int_equal(batch_prefix_add(copy, VIEW_LIT("more"), &again), ERR_LIMIT);
+    assert_true(view_eq_str(batch_prefix(copy, BATCH_PREFIXES_MAX), "p255"));
+    batch_free(copy);
+}
+
 static void test_copy(void **state)
 {
     struct batch *b = batch_new(), *copy;
@@ -206,6 +244,7 @@ int main(void)
         cmocka_unit_test(test_byte_limit),
         cmocka_unit_test(test_find),
         cmocka_unit_test(test_sort),
+        cmocka_unit_test(test_prefixes),
         cmocka_unit_test(test_copy),
     };
 

@@ -11,7 +11,7 @@ static struct op *full_op(void)
 {
     struct op *op = op_new(OP_WRITE_REPLACE, VIEW_LIT("urn:dev:1"));
     const struct record record = {
-        {{3, 0, 14}, 3}, false, 0, {VALUE_STRING, {.bytes = VIEW_LIT("+02:00")}}};
+        {{3, 0, 14}, 3}, false, 0, 0, {VALUE_STRING, {.bytes = VIEW_LIT("+02:00")}}};
 
     memset(op->id.b, 7, sizeof op->id.b);
     op->path = (struct path){{3, 0, 14}, 3};
@@ -86,7 +86,7 @@ static void test_too_large(void **state)
     struct op *op = op_new(OP_WRITE_REPLACE, VIEW_LIT("e"));
     struct operation *o = NULL;
     struct record record = {
-        {{3, 0, 14}, 3}, false, 0, {VALUE_OPAQUE, {.bytes = {bytes, sizeof bytes}}}};
+        {{3, 0, 14}, 3}, false, 0, 0, {VALUE_OPAQUE, {.bytes = {bytes, sizeof bytes}}}};
 
     (void)state;
     op->values = batch_new();

@@ -10,22 +10,27 @@
 static struct batch *sample(void)
 {
     struct batch *b = batch_new();
+    struct record behind = {.timed = true, .value = {.type = VALUE_NONE}};
     const struct record records[] = {
-        {{{3, 0, 9}, 3}, false, 0, {VALUE_INTEGER, {.integer = INT64_MIN}}},
-        {{{3, 0, 13}, 3}, true, -5, {VALUE_TIME, {.integer = 1700000000}}},
-        {{{5, 0, 1}, 3}, true, 1700000000123, {VALUE_STRING, {.bytes = VIEW_LIT("coap://x")}}},
-        {{{16, 1, 0, 7}, 4}, false, 0, {VALUE_UNSIGNED, {.unsigned_ = UINT64_MAX}}},
-        {{{3303, 0, 5700}, 3}, false, 0, {VALUE_FLOAT, {.float_ = -0.0}}},
-        {{{3303, 0}, 2}, false, 0, {VALUE_NONE, {0}}},
-        {{{10, 0, 1}, 3}, false, 0, {VALUE_BOOLEAN, {.boolean = true}}},
-        {{{10, 0, 2}, 3}, false, 0, {VALUE_OBJLNK, {.link = {66, 65535}}}},
-        {{{10, 0, 3}, 3}, false, 0, {VALUE_OPAQUE, {.bytes = {(const uint8_t *)"\0\1", 2}}}},
-        {{{10, 0, 4}, 3}, false, 0, {VALUE_CORELNK, {.bytes = VIEW_LIT("</3/0>")}}},
-        {{{0}, 0}, false, 0, {VALUE_NONE, {0}}},
+        {{{3, 0, 9}, 3}, false, 0, 0, {VALUE_INTEGER, {.integer = INT64_MIN}}},
+        {{{3, 0, 13}, 3}, true, 0, -5, {VALUE_TIME, {.integer = 1700000000}}},
+        {{{5, 0, 1}, 3}, true, 0, 1700000000123, {VALUE_STRING, {.bytes = VIEW_LIT("coap://x")}}},
+        {{{16, 1, 0, 7}, 4}, false, 0, 0, {VALUE_UNSIGNED, {.unsigned_ = UINT64_MAX}}},
+        {{{3303, 0, 5700}, 3}, false, 0, 0, {VALUE_FLOAT, {.float_ = -0.0}}},
+        {{{3303, 0}, 2}, false, 0, 0, {VALUE_NONE, {0}}},
+        {{{10, 0, 1}, 3}, false, 0, 0, {VALUE_BOOLEAN, {.boolean = true}}},
+        {{{10, 0, 2}, 3}, false, 0, 0, {VALUE_OBJLNK, {.link = {66, 65535}}}},
+        {{{10, 0, 3}, 3}, false, 0, 0, {VALUE_OPAQUE, {.bytes = {(const uint8_t *)"\0\1", 2}}}},
+        {{{10, 0, 4}, 3}, false, 0, 0, {VALUE_CORELNK, {.bytes = VIEW_LIT("</3/0>")}}},
+        {{{0}, 0}, false, 0, 0, {VALUE_NONE, {0}}},
     };
 
     for (size_t i = 0; i < mem_count(records); i++)
         assert_int_equal(batch_add(b, &records[i]), ERR_OK);
+    behind.path = records[1].path;
+    assert_int_equal(batch_prefix_add(b, VIEW_LIT("unused"), &behind.prefix), ERR_OK);
+    assert_int_equal(batch_prefix_add(b, VIEW_LIT("d01"), &behind.prefix), ERR_OK);
+    assert_int_equal(batch_add(b, &behind), ERR_OK);
     return b;
 }
 
@@ -43,6 +48,7 @@ static void test_round_trip(void **state)
         const struct record *x = batch_at(b, i), *y = batch_at(back, i);
 
         assert_true(path_eq(&x->path, &y->path));
+        assert_true(view_eq(batch_prefix(b, x->prefix), batch_prefix(back, y->prefix)));
         assert_int_equal(x->timed, y->timed);
         if (x->timed)
             assert_int_equal(x->time_ms, y->time_ms);
