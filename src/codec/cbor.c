@@ -86,6 +86,11 @@ static void scope_open(struct cbor *c, struct cbor_head h, struct cbor_scope *re
     *ret_scope = (struct cbor_scope){h.arg, h.indefinite};
 }
 
+enum cbor_major cbor_peek(const struct cbor *c)
+{
+    return rd_end(&c->rd) ? CBOR_SIMPLE : (enum cbor_major)(*c->rd.p >> 5);
+}
+
 void cbor_open(struct cbor *c, enum cbor_major major, struct cbor_scope *ret_scope)
 {
     uint64_t tag;

@@ -58,6 +58,8 @@ struct cbor_scope {
 
 struct cbor cbor_init(struct view v);
 struct cbor_head cbor_head(struct cbor *c);
+/* The kind of the next item, which is not read; CBOR_SIMPLE at the end. */
+enum cbor_major cbor_peek(const struct cbor *c);
 /* Enters an array or a map, tagged or not; ERR_MALFORMED when something else follows. */
 void cbor_open(struct cbor *c, enum cbor_major major, struct cbor_scope *ret_scope);
 /* True when another element (of a map: a key and its value) follows; false, and the container left,

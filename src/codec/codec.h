@@ -3,8 +3,8 @@
  *
  * MUST be bounded in time, depth and memory for any input, MUST NOT keep a pointer into its input
  * after it returns (batches own their bytes), MUST NOT do I/O or know a peer. Emits strictly,
- * accepts generously. libcoap is used by pdu.c only, jansson by senml_json.c only, expat by
- * objectxml.c only.
+ * accepts generously. libcoap is used by pdu.c only, jansson by jtext.c and the two JSON formats,
+ * expat by objectxml.c only.
  */
 #ifndef CODEC_CODEC_H
 #define CODEC_CODEC_H
@@ -167,48 +167,75 @@ int link_objlist(struct view text, const struct hash_key *key, struct objlist **
 
 /* ---- content: payloads by Content-Format --------------------------------------------------- */
 
-/* What a codec must know to type and place values. */
+/* What a body is for. It decides which formats can be it and what records mean in it. */
+enum content_use {
+    CONTENT_ANSWER,    /* to a Read or an Observe of one path; its notifications */
+    CONTENT_COMPOSITE, /* the same of several paths: decoded with the root as base */
+    CONTENT_WRITE,     /* replaces */
+    CONTENT_UPDATE,    /* partial update */
+    CONTENT_CREATE,    /* base is the object */
+    CONTENT_FETCH,     /* Read- and Observe-Composite: paths without values, on the root */
+    CONTENT_PATCH,     /* Write-Composite, on the root: no value = remove a resource instance */
+    CONTENT_SEND,
+    CONTENT_USE_COUNT
+};
+
+/* What a codec must know to type and place values; zeroed = an answer of a device unknown. */
 struct content_env {
     const struct registry *registry; /* may be NULL: untyped decoding by best guess */
     const struct objlist *objects;   /* versions of the device's objects; may be NULL */
     struct view prefix;              /* alternate path expected in SenML names, "" when none */
     int64_t now_ms;                  /* Unix ms, base of relative times */
+    enum content_use use;
+    struct view gateway; /* "d01": all records are of this device behind a gateway; "" when none */
+    bool prefixes;       /* decoding: keep records of any device behind a gateway, with the prefix
+                            in the batch (record.prefix). Without it such records are ERR_PATH */
 };
 
 /* One row per format a device may send or take. */
 struct content_format {
     int32_t number;
     const char *media_type;
-    bool hierarchical;
+    bool hierarchical;           /* else one value of the path asked for */
+    bool timed;                  /* records can keep a time */
+    uint16_t uses;               /* 1 << enum content_use */
+    struct version since, until; /* enabler versions that know it; until 0.0: to this day */
     int (*decode)(const struct content_env *env, struct view body, const struct path *base,
                   struct batch *ret_batch);
     int (*encode)(const struct content_env *env, const struct batch *values,
-                  const struct path *base, struct buf *out); /* NULL: we only read it */
+                  const struct path *base, struct buf *out);
 };
 /* The row of a Content-Format, aliases of drafts included (1541–1543); NULL when unknown. */
 const struct content_format *content_format(int32_t number);
 const struct content_format *content_format_by_media_type(struct view media_type);
+bool content_usable(const struct content_format *f, enum content_use use);
 
 /*
- * Decodes the answer to a request of path `base` into records with absolute paths, typed by the
- * model where it is known. Adds to ret_batch, which is left in an unspecified but valid state on
- * failure.
+ * Decodes a body for `base` into records with absolute paths, typed by the model where it is
+ * known. Adds to ret_batch, which is left in an unspecified but valid state on failure.
  *
  * A value that the model types otherwise is converted where nothing is lost, else ERR_TYPE or
- * ERR_RANGE; numbers that are not finite are ERR_RANGE. Without a model SenML says what it holds,
- * text is a string, TLV opaque. A record without value (VALUE_NONE) is an empty multiple resource,
- * an instance without resources below an object, or a name alone (composites). An empty body is no
- * record where base is an object or an instance. ERR_FORMAT for an unknown format, or one that
- * cannot answer a request on the root; FORMAT_NONE is taken as text. ERR_PATH for a record outside
- * of base.
+ * ERR_RANGE; numbers that are not finite are ERR_RANGE. Without a model SenML, CBOR and LwM2M JSON
+ * say what they hold, text is a string, TLV opaque. A record without value (VALUE_NONE) is an empty
+ * multiple resource, an instance without resources below an object, or as env->use says; the same
+ * path twice is a history in SenML and ERR_DUPLICATE in LwM2M CBOR. An empty body is no record
+ * where base is an object or an instance. In a Create an instance that the device is to choose has
+ * the identifier MODEL_ID_NONE. ERR_FORMAT for an unknown format or one that is not for env->use;
+ * FORMAT_NONE is taken as text. ERR_PATH for a record outside of base.
  */
 int content_decode(int32_t format, const struct content_env *env, struct view body,
                    const struct path *base, struct batch *ret_batch);
-/* Encodes values (absolute paths, all under base, else ERR_PATH) as the body of a request on
- * `base`; appends to out, which stays as it was on failure. ERR_FORMAT when the format cannot carry
- * them (text and opaque: exactly one value, of base), ERR_DUPLICATE for two values of one path in
- * TLV. Below an object TLV wraps instances, but leaves the one with identifier MODEL_ID_NONE bare:
- * a Create that lets the device choose. */
+/*
+ * Encodes values (absolute paths, all under base, else ERR_PATH) as the body of a request on
+ * `base`; appends to out, which stays as it was on failure. ERR_FORMAT when the format is not for
+ * env->use, or cannot carry the values: text, opaque and CBOR take exactly one, of base; LwM2M CBOR
+ * and JSON none that is VALUE_NONE; SenML no instance without identifier; TLV and LwM2M JSON no
+ * prefix. ERR_DUPLICATE for two values of one path in TLV and LwM2M CBOR. ERR_TYPE for a value in a
+ * FETCH. Times are dropped by formats that are not `timed`. The numbers of drafts are not written.
+ *
+ * Below an object TLV wraps instances, but leaves the one with identifier MODEL_ID_NONE bare: a
+ * Create that lets the device choose. LwM2M CBOR writes 65535 there.
+ */
 int content_encode(int32_t format, const struct content_env *env, const struct batch *values,
                    const struct path *base, struct buf *out);
 
@@ -216,6 +243,39 @@ int content_encode(int32_t format, const struct content_env *env, const struct b
  * NONE. */
 enum value_type content_type_of(const struct content_env *env, const struct path *p,
                                 bool *ret_multiple);
+
+/* ---- choose: which Content-Format to ask for or to send ------------------------------------ */
+
+enum choose_class {
+    CHOOSE_ONE,       /* one value of one resource */
+    CHOOSE_MANY,      /* several below one path, or in a Create */
+    CHOOSE_COMPOSITE, /* Accept of a Read- or Observe-Composite */
+    CHOOSE_FETCH,     /* body of the same */
+    CHOOSE_PATCH,     /* body of a Write-Composite */
+    CHOOSE_CLASS_COUNT
+};
+
+/* What is known of a device. */
+struct choose {
+    struct version version;
+    const uint16_t *offered; /* ct of its root link */
+    uint8_t offered_count;
+    uint8_t refused; /* choose_bit of formats answered with 4.06 or 4.15, of the class asked for */
+    uint8_t worked;  /* choose_bit of formats that it took; tried before the others */
+};
+
+#define CHOOSE_MAX 8
+/*
+ * Content-Formats to try, best first; returns how many. To read, FORMAT_NONE (the device's choice)
+ * comes last. To write there is always one, from the start when all were refused, except that
+ * version 1.0 has no composites. A 1.0 device gets the formats of 1.0 only, whatever it offers.
+ * `type` is that of the value in CHOOSE_ONE, VALUE_NONE when no model tells it. A format may still
+ * be unable to carry the values (content_encode says ERR_FORMAT): then the next one is to be taken.
+ */
+size_t choose_formats(const struct choose *c, enum choose_class class, enum value_type type,
+                      bool write, int32_t out[CHOOSE_MAX]);
+/* 0 for a format that the class does not have. */
+uint8_t choose_bit(enum choose_class class, int32_t format);
 
 /* ---- attr: Write-Attributes and observation attributes (spec 03 section 1) ----------------- */
 

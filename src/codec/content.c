@@ -1,6 +1,7 @@
 #include "codec/content.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <strings.h>
 
 /*
@@ -8,12 +9,46 @@
  * stays opaque even when the bytes happen to be printable, for the type of a resource must not
  * depend on its value of the moment.
  */
+#define USE(use) (1u << CONTENT_##use)
+/* One value in a body that does not say of which resource. */
+#define BARE (USE(ANSWER) | USE(WRITE))
+/* Paths relative to that of the request. */
+#define RELATIVE (USE(ANSWER) | USE(WRITE) | USE(UPDATE) | USE(CREATE))
+/* Paths from the root on. */
+#define ABSOLUTE (RELATIVE | USE(COMPOSITE) | USE(PATCH) | USE(SEND))
+#define ETCH (USE(FETCH) | USE(PATCH))
+#define SINCE(minor)                                                                               \
+    {1, minor},                                                                                    \
+    {                                                                                              \
+        0, 0                                                                                       \
+    }
+#define ONLY(minor)                                                                                \
+    {1, minor},                                                                                    \
+    {                                                                                              \
+        1, minor                                                                                   \
+    }
+
+/* LwM2M Core 7.4 and Transport 6.4; data formats of the wire reference, section 1. */
 static const struct content_format formats[] = {
-    {FORMAT_TEXT, "text/plain", false, plain_decode, plain_encode},
-    {FORMAT_OPAQUE, "application/octet-stream", false, opaque_decode, opaque_encode},
-    {FORMAT_SENML_JSON, "application/senml+json", true, senml_json_decode, senml_json_encode},
-    {FORMAT_SENML_CBOR, "application/senml+cbor", true, senml_cbor_decode, senml_cbor_encode},
-    {FORMAT_TLV, "application/vnd.oma.lwm2m+tlv", true, tlv_decode, tlv_encode},
+    {FORMAT_TEXT, "text/plain", false, false, BARE, SINCE(0), plain_decode, plain_encode},
+    {FORMAT_OPAQUE, "application/octet-stream", false, false, BARE, SINCE(0), opaque_decode,
+     opaque_encode},
+    {FORMAT_CBOR, "application/cbor", false, false, BARE, SINCE(1), cbor_one_decode,
+     cbor_one_encode},
+    {FORMAT_SENML_JSON, "application/senml+json", true, true, ABSOLUTE | USE(FETCH), SINCE(1),
+     senml_json_decode, senml_json_encode},
+    {FORMAT_SENML_CBOR, "application/senml+cbor", true, true, ABSOLUTE | USE(FETCH), SINCE(1),
+     senml_cbor_decode, senml_cbor_encode},
+    {FORMAT_SENML_ETCH_JSON, "application/senml-etch+json", true, true, ETCH, SINCE(2),
+     senml_json_etch_decode, senml_json_etch_encode},
+    {FORMAT_SENML_ETCH_CBOR, "application/senml-etch+cbor", true, true, ETCH, SINCE(2),
+     senml_cbor_etch_decode, senml_cbor_etch_encode},
+    {FORMAT_TLV, "application/vnd.oma.lwm2m+tlv", true, false, RELATIVE, SINCE(0), tlv_decode,
+     tlv_encode},
+    {FORMAT_LWM2M_JSON, "application/vnd.oma.lwm2m+json", true, true, RELATIVE, ONLY(0),
+     lwm2m_json_decode, lwm2m_json_encode},
+    {FORMAT_LWM2M_CBOR, "application/vnd.oma.lwm2m+cbor", true, false, ABSOLUTE, SINCE(2),
+     lwm2m_cbor_decode, lwm2m_cbor_encode},
 };
 
 /* Numbers that drafts used before IANA gave out the present ones. */
@@ -53,6 +88,11 @@ const struct content_format *content_format_by_media_type(struct view media_type
             return &formats[i];
     }
     return NULL;
+}
+
+bool content_usable(const struct content_format *f, enum content_use use)
+{
+    return (f->uses >> use & 1) != 0;
 }
 
 /* Version of the first entry of that object; {0,0} when the device has not told it. */
@@ -142,6 +182,10 @@ int content_put(const struct content_env *env, const struct path *base, const st
 {
     enum value_type type = VALUE_NONE;
 
+    if (r->value.type != VALUE_NONE && env->use == CONTENT_FETCH)
+        return ERR_MALFORMED;
+    if (r->value.type == VALUE_NONE && env->use == CONTENT_PATCH && r->path.depth != 4)
+        return ERR_PATH;
     if (r->value.type != VALUE_NONE)
         type = content_type_of(env, &r->path, NULL);
     return content_put_typed(base, r, type, ret_batch);
@@ -165,17 +209,179 @@ int content_only(const struct batch *values, const struct path *base,
     return ERR_OK;
 }
 
+/* ---- prefixes of gateways ------------------------------------------------------------------ */
+
+/* What fits a Uri-Path option. */
+#define PREFIX_MAX 255
+
+/* One path segment that is not a number. */
+static bool is_prefix(struct view v)
+{
+    bool numeric = true;
+
+    if (v.n > PREFIX_MAX)
+        return false;
+    for (size_t i = 0; i < v.n; i++) {
+        if (v.p[i] == '/')
+            return false;
+        numeric = numeric && v.p[i] >= '0' && v.p[i] <= '9';
+    }
+    return !numeric && view_utf8(v) == ERR_OK;
+}
+
+bool content_split_prefix(struct view *rest, struct view *ret_prefix)
+{
+    struct view name = *rest;
+    const uint8_t *slash;
+    size_t n;
+
+    if (name.n > 0 && name.p[0] == '/')
+        name = view_sub(name, 1, name.n);
+    if (name.n == 0)
+        return false;
+    slash = memchr(name.p, '/', name.n);
+    n = slash != NULL ? (size_t)(slash - name.p) : name.n;
+    if (!is_prefix(view_sub(name, 0, n)))
+        return false;
+    *ret_prefix = view_sub(name, 0, n);
+    *rest = slash != NULL ? view_sub(name, n, name.n) : VIEW_LIT("/");
+    return true;
+}
+
+int content_prefix(const struct content_env *env, struct view prefix, struct batch *b,
+                   uint16_t *ret_number)
+{
+    if (prefix.n == 0 || view_eq(prefix, env->gateway)) {
+        *ret_number = 0;
+        return ERR_OK;
+    }
+    if (!env->prefixes || !is_prefix(prefix))
+        return ERR_PATH;
+    return batch_prefix_add(b, prefix, ret_number);
+}
+
+struct view content_prefix_of(const struct content_env *env, const struct batch *values,
+                              const struct record *r)
+{
+    return r->prefix != 0 ? batch_prefix(values, r->prefix) : env->gateway;
+}
+
+/* ---- order --------------------------------------------------------------------------------- */
+
+/* Where a record stands: its path as one number, for quick sorting. */
+struct place {
+    uint64_t ids;
+    uint16_t prefix;
+    uint8_t depth;
+};
+
+static struct place place_of(const struct record *r)
+{
+    struct place p = {0, r->prefix, r->path.depth};
+
+    for (unsigned i = 0; i < 4; i++)
+        p.ids = p.ids << 16 | (i < p.depth ? r->path.id[i] : 0);
+    return p;
+}
+
+static int place_cmp(const void *a, const void *b)
+{
+    const struct place *pa = a, *pb = b;
+
+    if (pa->prefix != pb->prefix)
+        return pa->prefix < pb->prefix ? -1 : 1;
+    if (pa->ids != pb->ids)
+        return pa->ids < pb->ids ? -1 : 1;
+    return (pa->depth > pb->depth) - (pa->depth < pb->depth);
+}
+
+/* Whether the second is the first or lies below it. */
+static bool place_covers(const struct place *a, const struct place *b)
+{
+    unsigned shift = 16 * (4u - a->depth);
+
+    if (a->prefix != b->prefix || a->depth > b->depth)
+        return false;
+    return a->depth == 0 || a->ids >> shift == b->ids >> shift;
+}
+
+int content_unique(const struct batch *values, size_t from)
+{
+    size_t n = batch_size(values) - from;
+    bool sorted = true, again = false;
+    struct place *places;
+
+    if (n < 2)
+        return ERR_OK;
+    places = mem_resize(NULL, n * sizeof(*places));
+    if (places == NULL)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < n; i++) {
+        places[i] = place_of(batch_at(values, from + i));
+        sorted = sorted && (i == 0 || place_cmp(&places[i - 1], &places[i]) < 0);
+    }
+    if (!sorted)
+        qsort(places, n, sizeof(*places), place_cmp);
+    for (size_t i = 1; i < n; i++)
+        again = again || place_covers(&places[i - 1], &places[i]);
+    mem_free(places);
+    return again ? ERR_DUPLICATE : ERR_OK;
+}
+
+static bool is_sorted(const struct batch *b)
+{
+    for (size_t i = 1; i < batch_size(b); i++)
+        if (batch_cmp(batch_at(b, i - 1), batch_at(b, i)) > 0)
+            return false;
+    return true;
+}
+
+int content_sorted(const struct batch *values, const struct batch **ret_sorted,
+                   struct batch **ret_copy)
+{
+    struct batch *copy = NULL;
+
+    if (!is_sorted(values)) {
+        copy = batch_copy(values);
+        if (copy == NULL)
+            return ERR_NOMEM;
+        batch_sort(copy);
+        values = copy;
+    }
+    *ret_sorted = values;
+    *ret_copy = copy;
+    return ERR_OK;
+}
+
+/* ---- dispatch ------------------------------------------------------------------------------ */
+
 int content_decode(int32_t format, const struct content_env *env, struct view body,
                    const struct path *base, struct batch *ret_batch)
 {
     const struct content_format *f = content_format(format == FORMAT_NONE ? FORMAT_TEXT : format);
 
-    if (f == NULL)
+    if (f == NULL || !content_usable(f, env->use))
         return ERR_FORMAT;
     /* An object without instances, an instance without readable resources (LwM2M Core 6.3.1). */
     if (body.n == 0 && (base->depth == 1 || base->depth == 2))
         return ERR_OK;
     return f->decode(env, body, base, ret_batch);
+}
+
+/* Whether the record can be in a body of that format and use. */
+static int check_record(const struct content_format *f, const struct content_env *env,
+                        const struct path *base, const struct record *r)
+{
+    if (!path_covers(base, &r->path))
+        return ERR_PATH;
+    if (r->prefix != 0 && !content_usable(f, CONTENT_COMPOSITE) &&
+        !content_usable(f, CONTENT_PATCH))
+        return ERR_FORMAT;
+    if (env->use == CONTENT_FETCH && r->value.type != VALUE_NONE)
+        return ERR_TYPE;
+    if (env->use == CONTENT_PATCH && r->value.type == VALUE_NONE && r->path.depth != 4)
+        return ERR_PATH;
+    return check_value(r);
 }
 
 int content_encode(int32_t format, const struct content_env *env, const struct batch *values,
@@ -185,12 +391,10 @@ int content_encode(int32_t format, const struct content_env *env, const struct b
     size_t before = out->n;
     int rc;
 
-    if (f == NULL || f->encode == NULL)
+    if (f == NULL || f->number != format || !content_usable(f, env->use))
         return ERR_FORMAT;
     for (size_t i = 0; i < batch_size(values); i++) {
-        const struct record *r = batch_at(values, i);
-
-        rc = path_covers(base, &r->path) ? check_value(r) : ERR_PATH;
+        rc = check_record(f, env, base, batch_at(values, i));
         if (rc < 0)
             return rc;
     }

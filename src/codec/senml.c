@@ -8,6 +8,8 @@
 #define TIME_MAX_S ((int64_t)1 << 40)
 /* RFC 8428 section 4.4: newer versions must not be read. */
 #define VERSION_MAX 10
+#define KEY_UNIT 1
+#define KEY_BASE_UNIT (-4)
 
 #define TYPE(t) (1u << VALUE_##t)
 #define NUMBER (TYPE(INTEGER) | TYPE(UNSIGNED) | TYPE(FLOAT) | TYPE(TIME))
@@ -53,7 +55,7 @@ int senml_field_of_label(struct view label, enum senml_field *ret_field)
     }
     if (label.n > 0 && label.p[label.n - 1] == '_')
         return ERR_MALFORMED;
-    *ret_field = SENML_IGNORED;
+    *ret_field = view_eq_str(label, "u") || view_eq_str(label, "bu") ? SENML_UNIT : SENML_IGNORED;
     return ERR_OK;
 }
 
@@ -62,7 +64,7 @@ enum senml_field senml_field_of_key(int64_t key)
     for (unsigned f = 0; f < SENML_FIELD_COUNT; f++)
         if (fields[f].key == key && key != SENML_KEY_NONE)
             return (enum senml_field)f;
-    return SENML_IGNORED;
+    return key == KEY_UNIT || key == KEY_BASE_UNIT ? SENML_UNIT : SENML_IGNORED;
 }
 
 /* ---- decode ------------------------------------------------------------------------------- */
@@ -78,10 +80,17 @@ int senml_set(struct senml_record *r, enum senml_field f, const struct value *v)
     return ERR_OK;
 }
 
-void senml_reader_init(struct senml_reader *s, const struct content_env *env,
+bool senml_has_value(const struct senml_record *r)
+{
+    return (r->seen & VALUES) != 0;
+}
+
+void senml_reader_init(struct senml_reader *s, const struct content_env *env, bool etch,
                        const struct path *base, struct batch *out)
 {
     s->env = env;
+    s->etch = etch;
+    s->joins = false;
     s->base = base;
     s->out = out;
     s->base_time_ms = 0;
@@ -142,7 +151,7 @@ static int take_base(struct senml_reader *s, const struct senml_record *r)
     if (r->seen & SEEN(BASE_VERSION) && !(number_of(&r->field[SENML_BASE_VERSION]) <= VERSION_MAX))
         return ERR_MALFORMED;
     if (r->seen & SEEN(BASE_NAME)) {
-        if (name->u.bytes.n > sizeof(s->base_name))
+        if (name->u.bytes.n >= sizeof(s->base_name))
             return ERR_PATH;
         s->base_name_len = name->u.bytes.n;
         if (name->u.bytes.n > 0)
@@ -167,22 +176,62 @@ static struct view strip_prefix(struct view name, struct view prefix)
     return rest.p[0] == '/' ? rest : name;
 }
 
+/* The text of a name without alternate path and prefix. */
+static struct view split_name(const struct senml_reader *s, struct view name,
+                              struct view *ret_prefix)
+{
+    struct view rest = strip_prefix(name, s->env->prefix);
+
+    *ret_prefix = VIEW_LIT("");
+    if (rest.n > 0 && rest.p[0] == '/')
+        content_split_prefix(&rest, ret_prefix);
+    return rest;
+}
+
+/* Base name and name in one. An example of the gateway's specification has a slash on either side
+ * of the seam, devices of version 1.0 may have none. */
+static int join_name(const struct senml_reader *s, const struct senml_record *r,
+                     char out[SENML_NAME_MAX], size_t *ret_n)
+{
+    struct view name = r->seen & SEEN(NAME) ? r->field[SENML_NAME].u.bytes : VIEW_NONE;
+    size_t n = s->base_name_len;
+    bool ends = n > 0 && s->base_name[n - 1] == '/';
+    bool begins = name.n > 0 && name.p[0] == '/';
+
+    n -= ends && begins;
+    if (name.n > SENML_NAME_MAX - 1 - n)
+        return ERR_PATH;
+    memcpy(out, s->base_name, n);
+    if (s->joins && n > 0 && name.n > 0 && !ends && !begins)
+        out[n++] = '/';
+    if (name.n > 0)
+        memcpy(out + n, name.p, name.n);
+    *ret_n = n + name.n;
+    return ERR_OK;
+}
+
 /* The path a record names. */
 static int resolve_name(const struct senml_reader *s, const struct senml_record *r,
-                        struct path *ret_path)
+                        struct record *record)
 {
-    struct view name = VIEW_NONE;
     char joined[SENML_NAME_MAX];
-    size_t n = s->base_name_len;
+    struct view prefix;
+    size_t n = 0;
+    int rc = join_name(s, r, joined, &n);
 
-    if (r->seen & SEEN(NAME))
-        name = r->field[SENML_NAME].u.bytes;
-    if (name.n > sizeof(joined) - n)
-        return ERR_PATH;
-    memcpy(joined, s->base_name, n);
-    if (name.n > 0)
-        memcpy(joined + n, name.p, name.n);
-    return path_parse(strip_prefix(view_of(joined, n + name.n), s->env->prefix), ret_path);
+    if (rc == ERR_OK)
+        rc = path_parse(split_name(s, view_of(joined, n), &prefix), &record->path);
+    return rc < 0 ? rc : content_prefix(s->env, prefix, s->out, &record->prefix);
+}
+
+int senml_type(struct senml_reader *s, const struct senml_record *r, enum value_type *ret_type)
+{
+    struct record record = {.timed = false};
+    int rc = resolve_name(s, r, &record);
+
+    if (rc == ERR_OK)
+        *ret_type = content_type_of(s->env, &record.path, NULL);
+    return rc;
 }
 
 /* Zero means what no time at all means: about now (RFC 8428 section 4.5.3). */
@@ -200,6 +249,22 @@ static int resolve_time(const struct senml_reader *s, const struct senml_record 
     record->timed = ms != 0;
     record->time_ms = ms == 0 || ms >= ABSOLUTE_MS ? ms : s->env->now_ms + ms;
     return rc;
+}
+
+/* RFC 8790 sections 3.1 and 3.2. */
+static int check_use(const struct senml_reader *s, const struct senml_record *r)
+{
+    const uint32_t fetch = SEEN(BASE_NAME) | SEEN(BASE_TIME) | SEEN(NAME) | SEEN(TIME);
+
+    if (s->env->use == CONTENT_FETCH && (r->others || (r->seen & ~fetch) != 0))
+        return ERR_MALFORMED;
+    if (s->env->use != CONTENT_PATCH || (r->seen & (SEEN(NAME) | VALUES)) == 0)
+        return ERR_OK;
+    if ((r->seen & VALUES) == 0)
+        return ERR_MALFORMED;
+    return r->seen & SEEN(VALUE) && r->field[SENML_VALUE].type == VALUE_NONE && !s->etch
+               ? ERR_MALFORMED
+               : ERR_OK;
 }
 
 static int resolve_value(const struct senml_reader *s, const struct senml_record *r,
@@ -225,19 +290,29 @@ static int resolve_value(const struct senml_reader *s, const struct senml_record
 /* Names are given from the root on, so that the answer can hold more than was asked for. */
 static bool from_root(const struct senml_reader *s)
 {
-    struct view name = view_of(s->base_name, s->base_name_len);
+    struct view prefix;
 
-    return view_eq_str(strip_prefix(name, s->env->prefix), "/");
+    return view_eq_str(split_name(s, view_of(s->base_name, s->base_name_len), &prefix), "/");
+}
+
+/* A base name alone is a name in a FETCH. */
+static bool is_record(const struct senml_reader *s, const struct senml_record *r)
+{
+    if (r->seen & (VALUES | SEEN(NAME)))
+        return true;
+    return s->env->use == CONTENT_FETCH && r->seen & SEEN(BASE_NAME);
 }
 
 int senml_take(struct senml_reader *s, const struct senml_record *r)
 {
     struct record record = {.timed = false};
-    int rc = take_base(s, r);
+    int rc = check_use(s, r);
 
-    if (rc < 0 || (r->seen & (VALUES | SEEN(NAME))) == 0)
+    if (rc == ERR_OK)
+        rc = take_base(s, r);
+    if (rc < 0 || !is_record(s, r))
         return rc;
-    rc = resolve_name(s, r, &record.path);
+    rc = resolve_name(s, r, &record);
     if (rc == ERR_OK)
         rc = resolve_time(s, r, &record);
     if (rc == ERR_OK)
@@ -260,31 +335,46 @@ static unsigned common_depth(const struct path *a, const struct path *b, unsigne
     return depth;
 }
 
+static int check_record(const struct content_env *env, bool etch, const struct batch *values,
+                        const struct record *r)
+{
+    bool writes =
+        env->use != CONTENT_ANSWER && env->use != CONTENT_COMPOSITE && env->use != CONTENT_FETCH;
+
+    if (env->prefix.n + 1 + content_prefix_of(env, values, r).n > SENML_NAME_MAX - PATH_TEXT_MAX)
+        return ERR_LIMIT;
+    if (r->path.depth >= 2 && r->path.id[1] == MODEL_ID_NONE)
+        return ERR_FORMAT;
+    if (r->value.type == VALUE_NONE && writes && !(etch && env->use == CONTENT_PATCH))
+        return ERR_FORMAT;
+    return ERR_OK;
+}
+
 /*
  * Several records below one path share it as their base name; a history of one resource is named by
  * the base name alone. Times become offsets of a base time when every record has one that is
  * absolute.
  */
-int senml_plan(const struct content_env *env, const struct batch *values,
+int senml_plan(const struct content_env *env, bool etch, const struct batch *values,
                struct senml_plan *ret_plan)
 {
     const struct record *first = batch_at(values, 0);
-    struct senml_plan p = {.prefix = env->prefix, .now_ms = env->now_ms};
+    struct senml_plan p = {.env = env, .values = values};
     unsigned common = 4, shallowest = 4;
     bool all_same = true;
     bool all_timed = true;
     size_t n = batch_size(values);
 
-    if (env->prefix.n > SENML_NAME_MAX - PATH_TEXT_MAX)
-        return ERR_LIMIT;
     for (size_t i = 0; i < n; i++) {
         const struct record *r = batch_at(values, i);
+        int rc = check_record(env, etch, values, r);
 
-        if (r->path.depth >= 2 && r->path.id[1] == MODEL_ID_NONE)
-            return ERR_FORMAT;
-        common = common_depth(&first->path, &r->path, common);
+        if (rc < 0)
+            return rc;
+        common = r->prefix == first->prefix ? common_depth(&first->path, &r->path, common) : 0;
         shallowest = r->path.depth < shallowest ? r->path.depth : shallowest;
-        all_same = all_same && path_eq(&first->path, &r->path) && r->value.type != VALUE_NONE;
+        all_same = all_same && r->prefix == first->prefix && path_eq(&first->path, &r->path) &&
+                   r->value.type != VALUE_NONE;
         all_timed = all_timed && r->timed && r->time_ms >= ABSOLUTE_MS;
     }
     if (n > 1) {
@@ -306,30 +396,38 @@ static size_t put_text(char *out, size_t at, const char *text, size_t n)
     return at + n;
 }
 
-static size_t put_prefix(char *out, struct view prefix)
+/* The alternate path and the prefix of a device behind a gateway. */
+static size_t put_prefix(const struct senml_plan *plan, const struct record *r, char *out)
 {
-    if (prefix.n > 0)
-        memcpy(out, prefix.p, prefix.n);
-    return prefix.n;
+    struct view alternate = plan->env->prefix;
+    struct view gateway = content_prefix_of(plan->env, plan->values, r);
+    size_t n = 0;
+
+    if (alternate.n > 0)
+        n = put_text(out, n, (const char *)alternate.p, alternate.n);
+    if (gateway.n > 0) {
+        out[n++] = '/';
+        n = put_text(out, n, (const char *)gateway.p, gateway.n);
+    }
+    return n;
 }
 
 /* What the path says below the base: "9", "6/0"; all of it without a base. */
-static void put_names(const struct senml_plan *plan, const struct path *path,
-                      struct senml_fields *f)
+static void put_names(const struct senml_plan *plan, const struct record *r, struct senml_fields *f)
 {
     char text[PATH_TEXT_MAX], base[PATH_TEXT_MAX];
     size_t base_len = 0;
 
-    path_format(path, text);
+    path_format(&r->path, text);
     if (plan->base.depth == 0) {
-        f->name_len = put_prefix(f->name, plan->prefix);
+        f->name_len = put_prefix(plan, r, f->name);
     } else {
         path_format(&plan->base, base);
         base_len = strlen(base);
         if (!plan->named_by_base)
             base[base_len++] = '/';
         if (f->has_base_name) {
-            f->base_name_len = put_prefix(f->base_name, plan->prefix);
+            f->base_name_len = put_prefix(plan, r, f->base_name);
             f->base_name_len = put_text(f->base_name, f->base_name_len, base, base_len);
         }
         f->name_len = 0;
@@ -346,7 +444,7 @@ static void put_times(const struct senml_plan *plan, const struct record *r, str
     if (plan->has_base_time)
         f->time_ms -= plan->base_time_ms;
     else if (r->time_ms < ABSOLUTE_MS)
-        f->time_ms -= plan->now_ms;
+        f->time_ms -= plan->env->now_ms;
     f->has_time = r->timed && f->time_ms != 0;
 }
 
@@ -363,16 +461,17 @@ static enum senml_field field_of(enum value_type type)
     return (enum senml_field)of[type];
 }
 
-void senml_plan_record(const struct senml_plan *plan, const struct batch *values, size_t i,
-                       struct senml_fields *ret_fields)
+void senml_plan_record(const struct senml_plan *plan, size_t i, struct senml_fields *ret_fields)
 {
-    const struct record *r = batch_at(values, i);
+    const struct record *r = batch_at(plan->values, i);
 
     ret_fields->has_base_name = i == 0 && plan->base.depth > 0;
     ret_fields->has_base_time = i == 0 && plan->has_base_time;
     put_times(plan, r, ret_fields);
-    put_names(plan, &r->path, ret_fields);
+    put_names(plan, r, ret_fields);
     ret_fields->value_field = field_of(r->value.type);
+    if (r->value.type == VALUE_NONE && plan->env->use == CONTENT_PATCH)
+        ret_fields->value_field = SENML_VALUE; /* null */
     ret_fields->count = (unsigned)ret_fields->has_base_name + ret_fields->has_base_time +
                         ret_fields->has_name + ret_fields->has_time +
                         (ret_fields->value_field != SENML_IGNORED);

@@ -1,4 +1,4 @@
-/* application/senml+cbor (112): RFC 8428 section 6. */
+/* application/senml+cbor (112): RFC 8428 section 6; senml-etch+cbor (322): RFC 8790. */
 #include "codec/cbor.h"
 #include "codec/senml.h"
 
@@ -57,7 +57,8 @@ static int read_pair(struct cbor *c, struct scratch *s, struct senml_record *r)
     buf_fini(&label);
     if (rc < 0)
         return rc;
-    if (f == SENML_IGNORED) {
+    if (!senml_known(f)) {
+        r->others |= f == SENML_IGNORED;
         cbor_skip(c);
         return c->rd.rc;
     }
@@ -84,8 +85,8 @@ static int read_record(struct cbor *c, struct scratch *s, struct senml_reader *r
     return c->rd.rc < 0 ? c->rd.rc : senml_take(reader, &r);
 }
 
-int senml_cbor_decode(const struct content_env *env, struct view body, const struct path *base,
-                      struct batch *ret_batch)
+static int decode(const struct content_env *env, bool etch, struct view body,
+                  const struct path *base, struct batch *ret_batch)
 {
     struct cbor c = cbor_init(body);
     struct cbor_scope pack;
@@ -93,13 +94,25 @@ int senml_cbor_decode(const struct content_env *env, struct view body, const str
     struct scratch s;
     int rc = ERR_OK;
 
-    senml_reader_init(&reader, env, base, ret_batch);
+    senml_reader_init(&reader, env, etch, base, ret_batch);
     scratch_init(&s, body.n);
     cbor_open(&c, CBOR_ARRAY, &pack);
     while (rc == ERR_OK && cbor_next(&c, &pack))
         rc = read_record(&c, &s, &reader);
     scratch_fini(&s);
     return rc < 0 ? rc : cbor_done(&c);
+}
+
+int senml_cbor_decode(const struct content_env *env, struct view body, const struct path *base,
+                      struct batch *ret_batch)
+{
+    return decode(env, false, body, base, ret_batch);
+}
+
+int senml_cbor_etch_decode(const struct content_env *env, struct view body, const struct path *base,
+                           struct batch *ret_batch)
+{
+    return decode(env, true, body, base, ret_batch);
 }
 
 /* ---- encode ------------------------------------------------------------------------------- */
@@ -127,19 +140,18 @@ static void put_time(struct buf *out, enum senml_field f, int64_t ms)
         cbor_put_double(out, (double)ms / 1000);
 }
 
-int senml_cbor_encode(const struct content_env *env, const struct batch *values,
-                      const struct path *base, struct buf *out)
+static int encode(const struct content_env *env, bool etch, const struct batch *values,
+                  struct buf *out)
 {
     struct senml_plan plan;
     struct senml_fields f;
-    int rc = senml_plan(env, values, &plan);
+    int rc = senml_plan(env, etch, values, &plan);
 
-    (void)base;
     if (rc < 0)
         return rc;
     cbor_put_head(out, CBOR_ARRAY, batch_size(values));
     for (size_t i = 0; i < batch_size(values); i++) {
-        senml_plan_record(&plan, values, i, &f);
+        senml_plan_record(&plan, i, &f);
         cbor_put_head(out, CBOR_MAP, f.count);
         if (f.has_base_name)
             put_name(out, SENML_BASE_NAME, f.base_name, f.base_name_len);
@@ -155,4 +167,18 @@ int senml_cbor_encode(const struct content_env *env, const struct batch *values,
         }
     }
     return ERR_OK;
+}
+
+int senml_cbor_encode(const struct content_env *env, const struct batch *values,
+                      const struct path *base, struct buf *out)
+{
+    (void)base;
+    return encode(env, false, values, out);
+}
+
+int senml_cbor_etch_encode(const struct content_env *env, const struct batch *values,
+                           const struct path *base, struct buf *out)
+{
+    (void)base;
+    return encode(env, true, values, out);
 }

@@ -243,6 +243,10 @@ static int read_top(const struct tlv_context *c, const struct tlv *t)
         p = path_below(&p, t->id);
         return put_value(c, &p, content_type_of(c->env, &p, NULL), t->value);
     }
+    if (c->base->depth == 1 && c->env->use == CONTENT_CREATE) {
+        p = path_below(&p, MODEL_ID_NONE);
+        return read_resource(c, &p, t);
+    }
     if (c->base->depth == 1) {
         /* Leshan leaves the wrapper out for an object that can only have instance 0. */
         object = content_object(c->env, c->base->id[0]);
@@ -498,14 +502,6 @@ static int check_records(const struct batch *sorted, bool unnamed)
     return ERR_OK;
 }
 
-static bool is_sorted(const struct batch *b)
-{
-    for (size_t i = 1; i < batch_size(b); i++)
-        if (path_cmp(&batch_at(b, i - 1)->path, &batch_at(b, i)->path) > 0)
-            return false;
-    return true;
-}
-
 /*
  * Below an object every instance is wrapped, unless its identifier is MODEL_ID_NONE: then the
  * device is to choose one (Create). Below an instance there are bare resources, below a resource
@@ -522,13 +518,9 @@ int tlv_encode(const struct content_env *env, const struct batch *values, const 
     (void)env;
     if (base->depth == 0)
         return ERR_FORMAT;
-    if (!is_sorted(values)) {
-        copy = batch_copy(values);
-        if (copy == NULL)
-            return ERR_NOMEM;
-        batch_sort(copy);
-        all.batch = copy;
-    }
+    rc = content_sorted(values, &all.batch, &copy);
+    if (rc < 0)
+        return rc;
     unnamed = all.to > 0 && first_of(&all)->path.depth >= 2 &&
               first_of(&all)->path.id[1] == MODEL_ID_NONE;
     rc = check_records(all.batch, unnamed);

@@ -42,14 +42,13 @@ struct device {
     uint8_t szx; /* block size learned, 7 = that of the profile */
     uint8_t profile;
     struct version version;
-    uint8_t failed[2];        /* formats refused, by select_class; bits of select_format.c */
-    struct timer timer;       /* armed for the deadline or earlier */
-    struct device_rare *rare; /* NULL for most */
+    uint8_t failed[CHOOSE_CLASS_COUNT]; /* choose_bit of formats refused */
+    struct timer timer;                 /* armed for the deadline or earlier */
+    struct device_rare *rare;           /* NULL for most */
     struct claim *claim;
     struct objlist *list;
     uint32_t self;         /* own index */
     uint32_t registered_s; /* Unix seconds */
-    uint8_t room[8];       /* two whole cache lines */
 };
 _Static_assert(sizeof(struct device) == 128, "two cache lines");
 
@@ -380,13 +379,11 @@ void renewal_done(struct domain *d, struct job *job, int rc, uint64_t now);
 
 /* ---- select_format.c ------------------------------------------------------------------------- */
 
-enum select_class { SELECT_ONE, SELECT_MANY };
-#define SELECT_MAX 9
-/* Content-Formats to try, best first; FORMAT_NONE (the client's choice) last of those to read. */
-size_t select_format_candidates(const struct device *dev, enum select_class class,
-                                enum value_type type, bool write, int32_t out[SELECT_MAX]);
+/* choose_formats for this device. */
+size_t select_format_candidates(const struct device *dev, enum choose_class class,
+                                enum value_type type, bool write, int32_t out[CHOOSE_MAX]);
 /* The device refused this format, yet took another. */
-void select_format_learn(struct device *dev, enum select_class class, int32_t refused);
+void select_format_learn(struct device *dev, enum choose_class class, int32_t refused);
 struct run;
 /* Fills the candidates of an operation. */
 void select_format_start(struct run *run, uint64_t now);
@@ -412,10 +409,10 @@ struct run {
     struct exchange *exchange; /* NULL: waiting */
     uint64_t token;
     struct timer limit;
-    enum select_class class;
+    enum choose_class class;
     uint8_t candidate, candidate_count;
     uint16_t refused; /* bit i: candidate i was */
-    int32_t candidates[SELECT_MAX];
+    int32_t candidates[CHOOSE_MAX];
     bool halting; /* we are cancelling the exchange ourselves */
     enum run_step step;
     bool attached;   /* OBSERVE: the attributes have been written */

@@ -110,6 +110,10 @@ static int encode(struct run *run, const struct path *base, struct buf *body, in
     struct content_env env;
 
     domain_env(run->domain, run->device, now, &env);
+    if (run->op->kind == OP_CREATE)
+        env.use = CONTENT_CREATE;
+    else
+        env.use = run->op->kind == OP_WRITE_UPDATE ? CONTENT_UPDATE : CONTENT_WRITE;
     return content_encode(format, &env, run->op->values, base, body);
 }
 

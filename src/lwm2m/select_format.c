@@ -1,132 +1,23 @@
 #include "lwm2m/internal.h"
 
-/*
- * Which Content-Format a device is asked for or given: what it offered (ct), what its version must
- * know (spec of the data formats, LwM2M Core 7.4), less what it has refused before.
- */
+/* The formats of an operation, from what the device is and has refused before (codec/choose.c). */
 
-/* A bit each in device.failed. */
-static const int32_t numbered[] = {
-    FORMAT_TEXT,       FORMAT_OPAQUE,     FORMAT_CBOR,       FORMAT_TLV,
-    FORMAT_SENML_JSON, FORMAT_SENML_CBOR, FORMAT_LWM2M_CBOR, FORMAT_LWM2M_JSON,
-};
-
-#define END FORMAT_NONE
-
-/* By enabler version: 1.0, 1.1, 1.2 and later. `offered` is taken as far as ct names it, then
- * `known`. */
-struct order {
-    int32_t offered[8];
-    int32_t known[8];
-};
-
-static const struct order orders[3][2] = {
-    {
-        [SELECT_ONE] = {{FORMAT_TLV, FORMAT_TEXT, END}, {FORMAT_TLV, FORMAT_TEXT, END}},
-        [SELECT_MANY] = {{FORMAT_TLV, FORMAT_LWM2M_JSON, END},
-                         {FORMAT_TLV, FORMAT_LWM2M_JSON, END}},
-    },
-    {
-        [SELECT_ONE] = {{FORMAT_SENML_CBOR, FORMAT_SENML_JSON, FORMAT_CBOR, END},
-                        {FORMAT_TEXT, FORMAT_CBOR, FORMAT_TLV, FORMAT_SENML_CBOR, FORMAT_SENML_JSON,
-                         END}},
-        [SELECT_MANY] = {{FORMAT_SENML_CBOR, FORMAT_SENML_JSON, FORMAT_LWM2M_CBOR, END},
-                         {FORMAT_TLV, FORMAT_SENML_CBOR, FORMAT_SENML_JSON, END}},
-    },
-    {
-        [SELECT_ONE] = {{FORMAT_LWM2M_CBOR, FORMAT_SENML_CBOR, FORMAT_SENML_JSON, FORMAT_CBOR, END},
-                        {FORMAT_TEXT, FORMAT_CBOR, FORMAT_SENML_CBOR, FORMAT_LWM2M_CBOR,
-                         FORMAT_SENML_JSON, FORMAT_TLV, END}},
-        [SELECT_MANY] = {{FORMAT_LWM2M_CBOR, FORMAT_SENML_CBOR, FORMAT_SENML_JSON, END},
-                         {FORMAT_SENML_CBOR, FORMAT_LWM2M_CBOR, FORMAT_SENML_JSON, FORMAT_TLV,
-                          END}},
-    },
-};
-
-/* Text and TLV do not say what type a value has; the rest does. For resources that no model
- * describes. */
-static const int32_t telling[] = {FORMAT_SENML_CBOR, FORMAT_SENML_JSON, FORMAT_CBOR, END};
-
-static const int32_t opaque[] = {FORMAT_OPAQUE, END};
-
-static uint8_t bit_of(int32_t number)
+size_t select_format_candidates(const struct device *dev, enum choose_class class,
+                                enum value_type type, bool write, int32_t out[CHOOSE_MAX])
 {
-    for (unsigned i = 0; i < mem_count(numbered); i++)
-        if (numbered[i] == number)
-            return (uint8_t)(1u << i);
-    return 0;
+    const struct choose c = {
+        .version = dev->version,
+        .offered = dev->list->formats,
+        .offered_count = dev->list->format_count,
+        .refused = dev->failed[class],
+    };
+
+    return choose_formats(&c, class, type, write, out);
 }
 
-static bool is_offered(const struct objlist *list, int32_t number)
+void select_format_learn(struct device *dev, enum choose_class class, int32_t refused)
 {
-    for (unsigned i = 0; i < list->format_count; i++)
-        if (list->formats[i] == number)
-            return true;
-    return false;
-}
-
-struct choice {
-    const struct device *dev;
-    bool write;
-    uint8_t failed;
-    int32_t *out;
-    size_t n;
-};
-
-static bool is_usable(const struct choice *c, int32_t number)
-{
-    const struct content_format *f = content_format(number);
-
-    if (f == NULL || (c->write ? f->encode == NULL : f->decode == NULL))
-        return false;
-    return (c->failed & bit_of(number)) == 0;
-}
-
-static void add(struct choice *c, const int32_t *order, bool if_offered)
-{
-    for (; *order != END; order++) {
-        size_t i = 0;
-
-        if ((if_offered && !is_offered(c->dev->list, *order)) || !is_usable(c, *order))
-            continue;
-        while (i < c->n && c->out[i] != *order)
-            i++;
-        if (i == c->n && c->n < SELECT_MAX - 1)
-            c->out[c->n++] = *order;
-    }
-}
-
-static void add_all(struct choice *c, enum select_class class, enum value_type type)
-{
-    unsigned minor = c->dev->version.minor;
-    const struct order *o = &orders[minor < 2 ? minor : 2][class];
-
-    if (class == SELECT_ONE && type == VALUE_OPAQUE)
-        add(c, opaque, false);
-    add(c, o->offered, true);
-    if (class == SELECT_ONE && type == VALUE_NONE && minor > 0)
-        add(c, telling, false);
-    add(c, o->known, false);
-}
-
-size_t select_format_candidates(const struct device *dev, enum select_class class,
-                                enum value_type type, bool write, int32_t out[SELECT_MAX])
-{
-    struct choice c = {.dev = dev, .write = write, .failed = dev->failed[class], .out = out};
-
-    add_all(&c, class, type);
-    if (c.n == 0 && write) { /* all refused once: perhaps for the resource, not the device */
-        c.failed = 0;
-        add_all(&c, class, type);
-    }
-    if (!write)
-        out[c.n++] = FORMAT_NONE;
-    return c.n;
-}
-
-void select_format_learn(struct device *dev, enum select_class class, int32_t refused)
-{
-    dev->failed[class] |= bit_of(refused);
+    dev->failed[class] |= choose_bit(class, refused);
 }
 
 /* ---- of an operation ------------------------------------------------------------------------- */
@@ -165,7 +56,7 @@ void select_format_start(struct run *run, uint64_t now)
         return;
     domain_env(run->domain, run->device, now, &env);
     type = content_type_of(&env, &op->path, &multiple);
-    run->class = is_one_value(op, multiple) ? SELECT_ONE : SELECT_MANY;
+    run->class = is_one_value(op, multiple) ? CHOOSE_ONE : CHOOSE_MANY;
     if (op->body != NULL)
         type = VALUE_OPAQUE;
     else if (op->values != NULL && batch_size(op->values) > 0)

@@ -3,17 +3,13 @@
 /* LwM2M Core 6.4.6: POST /dp. The message does not say whose it is; the address it comes from does.
  */
 
-/* The formats that name their paths; those without a codec are refused like any other. */
-static const int32_t formats[] = {FORMAT_SENML_JSON, FORMAT_SENML_CBOR, FORMAT_LWM2M_CBOR};
-
 static int check_format(int32_t format)
 {
+    const struct content_format *f = content_format(format);
+
     if (format == FORMAT_NONE)
         return ERR_INVALID;
-    for (size_t i = 0; i < mem_count(formats); i++)
-        if (formats[i] == format)
-            return content_format(format) != NULL ? ERR_OK : ERR_FORMAT;
-    return ERR_FORMAT;
+    return f != NULL && content_usable(f, CONTENT_SEND) ? ERR_OK : ERR_FORMAT;
 }
 
 /* Instances must have been registered, so that an object announced without any has none to speak
@@ -44,6 +40,7 @@ static int read_values(struct domain *d, const struct device *dev, const struct 
     int rc;
 
     domain_env(d, dev, now, &env);
+    env.use = CONTENT_SEND;
     rc = content_decode(req->format, &env, req->body, &root, values);
     if (rc == ERR_NOMEM)
         return rc;

@@ -44,20 +44,35 @@ static inline bool round_equal(const struct batch *a, const struct batch *b)
         const struct record *ra = batch_at(a, i), *rb = batch_at(b, i);
         struct value v = rb->value;
 
-        equal = path_eq(&ra->path, &rb->path) && ra->timed == rb->timed &&
-                (!ra->timed || ra->time_ms == rb->time_ms) &&
+        equal = path_eq(&ra->path, &rb->path) &&
+                view_eq(batch_prefix(a, ra->prefix), batch_prefix(b, rb->prefix)) &&
+                ra->timed == rb->timed && (!ra->timed || ra->time_ms == rb->time_ms) &&
                 (ra->value.type != VALUE_TIME || value_coerce(&v, VALUE_TIME) == ERR_OK) &&
                 value_eq(&ra->value, &v);
     }
     return equal;
 }
 
-/* TLV cannot hold two values of one path, nor a bare value one of nothing. */
-static inline bool round_refusable(int32_t format, const struct batch *b, int rc)
+static inline bool round_has_none(const struct batch *b)
+{
+    for (size_t i = 0; i < batch_size(b); i++)
+        if (batch_at(b, i)->value.type == VALUE_NONE)
+            return true;
+    return false;
+}
+
+/* TLV cannot hold two values of one path, nor instances with and without identifier; LwM2M CBOR
+ * nothing that has no value, nor a request that writes; a bare value not one of nothing. */
+static inline bool round_refusable(int32_t format, const struct content_env *env,
+                                   const struct batch *b, int rc)
 {
     if (format == FORMAT_TLV)
-        return rc == ERR_DUPLICATE;
-    return !content_format(format)->hierarchical && batch_size(b) == 0 && rc == ERR_FORMAT;
+        return rc == ERR_DUPLICATE || (rc == ERR_PATH && env->use == CONTENT_CREATE);
+    if (rc != ERR_FORMAT)
+        return false;
+    if (format == FORMAT_LWM2M_CBOR || !content_format(format)->hierarchical)
+        return batch_size(b) == 0 || round_has_none(b);
+    return env->use == CONTENT_CREATE && round_has_none(b);
 }
 
 static inline void round_again(int32_t format, const struct content_env *env,
@@ -70,12 +85,12 @@ static inline void round_again(int32_t format, const struct content_env *env,
     buf_init(&out, ROUND_OUTPUT_MAX);
     buf_init(&again, ROUND_OUTPUT_MAX);
     rc = content_encode(format, env, first, base, &out);
-    require(rc == ERR_OK || round_refusable(format, first, rc));
+    require(rc == ERR_OK || round_refusable(format, env, first, rc));
     if (rc == ERR_OK) {
         require(content_decode(format, env, buf_view(&out), base, second) == ERR_OK);
         require(content_encode(format, env, second, base, &again) == ERR_OK);
         require(view_eq(buf_view(&out), buf_view(&again)));
-        if (format == FORMAT_TLV) {
+        if (format == FORMAT_TLV || format == FORMAT_LWM2M_CBOR) {
             batch_sort(first);
             batch_sort(second);
         }
@@ -86,13 +101,13 @@ static inline void round_again(int32_t format, const struct content_env *env,
     batch_free(second);
 }
 
-static inline int round_one(int32_t format, const uint8_t *data, size_t size)
+static inline int round_use(int32_t format, enum content_use use, const uint8_t *data, size_t size)
 {
     static const char *const bases[] = {
         "/",      "/3",     "/3/0",   "/3/0/9", "/7",     "/7/1", "/7/1/21",   "/7/1/21/2",
         "/7/1/0", "/7/1/3", "/7/1/5", "/7/1/7", "/9/0/1", "/9",   "/7/300/28", "/7/1/25/4000"};
     static struct registry *registry;
-    struct content_env env = {.prefix = VIEW_LIT(""), .now_ms = 1750000000000};
+    struct content_env env = {.prefix = VIEW_LIT(""), .now_ms = 1750000000000, .use = use};
     struct batch *first = batch_new();
     struct path base;
 
@@ -102,11 +117,22 @@ static inline int round_one(int32_t format, const uint8_t *data, size_t size)
         require(path_parse(view_str(bases[data[0] & 15]), &base) == ERR_OK);
         env.registry = data[0] & 16 ? NULL : registry;
         env.prefix = data[0] & 32 ? VIEW_LIT("/lwm2m") : VIEW_LIT("");
+        env.gateway = data[0] >> 6 == 1 ? VIEW_LIT("d01") : VIEW_LIT("");
+        env.prefixes = data[0] >> 6 == 2;
         if (content_decode(format, &env, view_of(data + 1, size - 1), &base, first) == ERR_OK)
             round_again(format, &env, &base, first);
     }
     batch_free(first);
     return 0;
+}
+
+/* As an answer, or as a Create. */
+static inline int round_one(int32_t format, const uint8_t *data, size_t size)
+{
+    bool create =
+        size > 0 && data[0] >> 6 == 3 && content_usable(content_format(format), CONTENT_CREATE);
+
+    return round_use(format, create ? CONTENT_CREATE : CONTENT_ANSWER, data, size);
 }
 
 #endif

@@ -4,6 +4,7 @@
  *
  *   /3/0/9 integer 95               /3303/0/5700 float 22.5 @1700000000000
  *   /0/0/5 opaque 0102ff            /3/0/6                      (no value)
+ *   d01:/3/0/9 integer 95           (of a device behind a gateway)
  */
 #ifndef TESTS_UNIT_CONTENT_UTIL_H
 #define TESTS_UNIT_CONTENT_UTIL_H
@@ -94,6 +95,26 @@ static inline struct path test_path(const char *text)
     return p;
 }
 
+/* A path of a line, which may have the instance 65535 ("the device is to choose"). */
+static inline struct path test_line_path(struct view text)
+{
+    static const char open[] = "/65535/";
+    const char *at = memmem(text.p, text.n, open, strlen(open));
+    struct path p;
+    char with_0[64];
+
+    if (at == NULL) {
+        assert_int_equal(path_parse(text, &p), ERR_OK);
+        return p;
+    }
+    snprintf(with_0, sizeof(with_0), "%.*s/0/%.*s", (int)(at - (const char *)text.p),
+             (const char *)text.p,
+             (int)(text.n - (size_t)(at - (const char *)text.p) - strlen(open)), at + strlen(open));
+    p = test_path(with_0);
+    p.id[1] = MODEL_ID_NONE;
+    return p;
+}
+
 /* Hex digits and blanks to bytes, in a buffer of the caller's. */
 static inline struct view test_hex(const char *hex, uint8_t *out, size_t cap)
 {
@@ -160,7 +181,9 @@ static inline void test_dump(struct buf *out, const struct batch *b)
         char path[PATH_TEXT_MAX];
 
         path_format(&r->path, path);
-        buf_fmt(out, "%s%s", i > 0 ? "\n" : "", path);
+        buf_put_str(out, i > 0 ? "\n" : "");
+        buf_put_view(out, batch_prefix(b, r->prefix));
+        buf_fmt(out, "%s%s", r->prefix > 0 ? ":" : "", path);
         if (r->value.type != VALUE_NONE) {
             buf_fmt(out, " %s ", value_type_name(r->value.type));
             test_put_value(out, &r->value);
@@ -223,7 +246,13 @@ static inline struct batch *test_batch(const char *lines)
             line.n = (size_t)(at - line.p) - 1;
         }
         assert_true(view_split(&line, ' ', &part));
-        assert_int_equal(path_parse(part, &r.path), ERR_OK);
+        if (part.p[0] != '/') {
+            struct view prefix;
+
+            assert_true(view_split(&part, ':', &prefix));
+            assert_int_equal(batch_prefix_add(b, prefix, &r.prefix), ERR_OK);
+        }
+        r.path = test_line_path(part);
         if (view_split(&line, ' ', &part))
             r.value =
                 test_value(part, line.p != NULL ? line : VIEW_LIT(""), scratch, sizeof(scratch));

@@ -25,23 +25,33 @@ static void test_table(void **state)
     static const struct {
         int32_t number;
         int32_t found; /* FORMAT_NONE: no row */
-        bool hierarchical;
+        bool hierarchical, timed;
+        const char *since;
+        const char *uses; /* Answer Composite Write Update cReate Fetch Patch Send */
     } rows[] = {
-        {0, 0, false},
-        {42, 42, false},
-        {110, 110, true},
-        {112, 112, true},
-        {11542, 11542, true},
-        {1541, 0, false},
-        {1542, 11542, true},
-        {40, FORMAT_NONE, false},
-        {FORMAT_NONE, FORMAT_NONE, false},
-        {65535, FORMAT_NONE, false},
+        {0, 0, false, false, "1.0", "AW"},
+        {42, 42, false, false, "1.0", "AW"},
+        {60, 60, false, false, "1.1", "AW"},
+        {110, 110, true, true, "1.1", "ACWURFPS"},
+        {112, 112, true, true, "1.1", "ACWURFPS"},
+        {320, 320, true, true, "1.2", "FP"},
+        {322, 322, true, true, "1.2", "FP"},
+        {11542, 11542, true, false, "1.0", "AWUR"},
+        {11543, 11543, true, true, "1.0", "AWUR"},
+        {11544, 11544, true, false, "1.2", "ACWURPS"},
+        {1541, 0, false, false, "1.0", "AW"},
+        {1542, 11542, true, false, "1.0", "AWUR"},
+        {1543, 11543, true, true, "1.0", "AWUR"},
+        {40, FORMAT_NONE, false, false, "", ""},
+        {FORMAT_NONE, FORMAT_NONE, false, false, "", ""},
+        {65535, FORMAT_NONE, false, false, "", ""},
     };
+    static const char letters[CONTENT_USE_COUNT] = {'A', 'C', 'W', 'U', 'R', 'F', 'P', 'S'};
 
     (void)state;
     for (size_t i = 0; i < mem_count(rows); i++) {
         const struct content_format *f = content_format(rows[i].number);
+        struct version since;
 
         if (rows[i].found == FORMAT_NONE) {
             assert_null(f);
@@ -50,6 +60,13 @@ static void test_table(void **state)
         assert_non_null(f);
         assert_int_equal(f->number, rows[i].found);
         assert_int_equal(f->hierarchical, rows[i].hierarchical);
+        assert_int_equal(f->timed, rows[i].timed);
+        assert_int_equal(version_parse(view_str(rows[i].since), &since), ERR_OK);
+        assert_int_equal(version_cmp(f->since, since), 0);
+        assert_int_equal(f->until.major, f->number == FORMAT_LWM2M_JSON ? 1 : 0);
+        for (unsigned use = 0; use < CONTENT_USE_COUNT; use++)
+            assert_int_equal(content_usable(f, (enum content_use)use),
+                             strchr(rows[i].uses, letters[use]) != NULL);
         assert_ptr_equal(content_format_by_media_type(view_str(f->media_type)), f);
     }
 }
@@ -133,7 +150,8 @@ static void test_type_of(void **state)
 
 static void test_decode_rules(void **state)
 {
-    static const int32_t known[] = {0, 42, 110, 112, 11542, 1541, 1542, FORMAT_NONE};
+    static const int32_t known[] = {0,     42,    60,   110,  112,  11542,
+                                    11543, 11544, 1541, 1542, 1543, FORMAT_NONE};
 
     (void)state;
     for (size_t i = 0; i < mem_count(known); i++) {
@@ -143,7 +161,7 @@ static void test_decode_rules(void **state)
     test_decode(FORMAT_NONE, &env, VIEW_LIT("95"), "/3/0/9", "/3/0/9 integer 95", ERR_OK);
     test_decode(1541, &env, VIEW_LIT("95"), "/3/0/9", "/3/0/9 integer 95", ERR_OK);
     test_decode(40, &env, VIEW_LIT("</3>"), "/3", NULL, ERR_FORMAT);
-    test_decode(60, &env, VIEW_LIT("\x05"), "/3/0/9", NULL, ERR_FORMAT);
+    test_decode(320, &env, VIEW_LIT("[]"), "/", NULL, ERR_FORMAT); /* not an answer */
     test_decode(40, &env, VIEW_LIT(""), "/3", NULL, ERR_FORMAT);
 }
 
@@ -231,7 +249,17 @@ static void test_encode_rules(void **state)
         {110, "/", "/34000/0/0 string abcdefghijklmnopqrstuvwxyz", 16, ERR_LIMIT},
         {11542, "/34000", "/34000/0/0 string abcdefghijklmnopqrstuvwxyz", 16, ERR_LIMIT},
         {0, "/34000/0/0", "/34000/0/0 string abcdefghijklmnopqrstuvwxyz", 16, ERR_LIMIT},
-        {1542, "/3/0", "/3/0/9 integer 5", 100, ERR_OK},
+        /* numbers of drafts are read, not written */
+        {1541, "/3/0/9", "/3/0/9 integer 5", 100, ERR_FORMAT},
+        {1542, "/3/0", "/3/0/9 integer 5", 100, ERR_FORMAT},
+        {1543, "/3/0", "/3/0/9 integer 5", 100, ERR_FORMAT},
+        {11544, "/3/0", "/3/0/9 integer 5\n/3/0/9 integer 5", 100, ERR_DUPLICATE},
+        {11544, "/3/0", "/3/0/6\n/3/0/6/1 integer 5", 100, ERR_FORMAT},
+        {11544, "/", "/34000/0/0 string abcdefghijklmnopqrstuvwxyz", 16, ERR_LIMIT},
+        {11543, "/34000", "/34000/0/0 string abcdefghijklmnopqrstuvwxyz", 32, ERR_LIMIT},
+        {11543, "/", "/3/0/9 integer 5", 100, ERR_FORMAT},
+        {60, "/3/0", "/3/0/9 integer 5", 100, ERR_FORMAT},
+        {320, "/", "/3/0/9", 100, ERR_FORMAT}, /* not an answer */
     };
 
     (void)state;
@@ -249,13 +277,89 @@ static void test_encode_rules(void **state)
     }
 }
 
+/* What a format may be used for, by env.use. */
+static void test_uses(void **state)
+{
+    static const struct {
+        int32_t format;
+        enum content_use use;
+        const char *base, *lines;
+        int rc;
+    } rows[] = {
+        {0, CONTENT_WRITE, "/3/0/9", "/3/0/9 integer 5", ERR_OK},
+        {0, CONTENT_UPDATE, "/3/0/9", "/3/0/9 integer 5", ERR_FORMAT},
+        {60, CONTENT_CREATE, "/3", "/3/0/9 integer 5", ERR_FORMAT},
+        {11542, CONTENT_CREATE, "/34000", "/34000/65535/1 integer 5", ERR_OK},
+        {11544, CONTENT_CREATE, "/34000", "/34000/65535/1 integer 5", ERR_OK},
+        {112, CONTENT_CREATE, "/34000", "/34000/65535/1 integer 5", ERR_FORMAT},
+        {11543, CONTENT_CREATE, "/34000", "/34000/65535/1 integer 5", ERR_FORMAT},
+        {11542, CONTENT_PATCH, "/", "/3/0/9 integer 5", ERR_FORMAT},
+        {11544, CONTENT_FETCH, "/", "/3/0/9", ERR_FORMAT},
+        {112, CONTENT_FETCH, "/", "/3/0/9\n/3\n/", ERR_OK},
+        {112, CONTENT_FETCH, "/", "/3/0/9 integer 5", ERR_TYPE},
+        {320, CONTENT_FETCH, "/", "/3/0/9 integer 5", ERR_TYPE},
+        {320, CONTENT_SEND, "/", "/3/0/9 integer 5", ERR_FORMAT},
+        {322, CONTENT_PATCH, "/", "/3/0/6/1\n/3/0/9 integer 5", ERR_OK},
+        {322, CONTENT_PATCH, "/", "/3/0/6", ERR_PATH},
+        {112, CONTENT_PATCH, "/", "/3/0/6/1", ERR_FORMAT},
+        {11544, CONTENT_PATCH, "/", "/3/0/6/1", ERR_FORMAT},
+        {112, CONTENT_WRITE, "/3/0/6", "/3/0/6", ERR_FORMAT}, /* TLV empties a resource */
+        {11544, CONTENT_WRITE, "/3/0/6", "/3/0/6", ERR_FORMAT},
+        {11542, CONTENT_WRITE, "/3/0/6", "/3/0/6", ERR_OK},
+        {112, CONTENT_ANSWER, "/3/0/6", "/3/0/6", ERR_OK},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < mem_count(rows); i++) {
+        struct content_env used = env;
+        struct buf out;
+
+        used.use = rows[i].use;
+        buf_init(&out, 1024);
+        assert_int_equal(test_encode(rows[i].format, &used, rows[i].lines, rows[i].base, &out),
+                         rows[i].rc);
+        if (rows[i].rc == ERR_OK)
+            test_decode(rows[i].format, &used, buf_view(&out), rows[i].base, rows[i].lines, ERR_OK);
+        buf_fini(&out);
+    }
+}
+
+static void test_split_prefix(void **state)
+{
+    static const struct {
+        const char *name, *prefix, *rest;
+    } rows[] = {
+        {"/d01/3/0", "d01", "/3/0"},
+        {"d01/3", "d01", "/3"},
+        {"d01", "d01", "/"},
+        {"/d01/", "d01", "/"},
+        {"/3d/1", "3d", "/1"},
+        {"/3/0", NULL, "/3/0"},
+        {"/", NULL, "/"},
+        {"", NULL, ""},
+        {"//3", NULL, "//3"},
+        {"/\xff/3", NULL, "/\xff/3"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < mem_count(rows); i++) {
+        struct view rest = view_str(rows[i].name), prefix = VIEW_NONE;
+
+        assert_int_equal(content_split_prefix(&rest, &prefix), rows[i].prefix != NULL);
+        assert_true(view_eq_str(rest, rows[i].rest));
+        if (rows[i].prefix != NULL)
+            assert_true(view_eq_str(prefix, rows[i].prefix));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table),        cmocka_unit_test(test_media_type),
         cmocka_unit_test(test_type_of),      cmocka_unit_test(test_decode_rules),
         cmocka_unit_test(test_put),          cmocka_unit_test(test_not_finite),
-        cmocka_unit_test(test_encode_rules),
+        cmocka_unit_test(test_encode_rules), cmocka_unit_test(test_uses),
+        cmocka_unit_test(test_split_prefix),
     };
 
     return cmocka_run_group_tests_name("content", tests, setup, teardown);

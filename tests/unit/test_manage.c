@@ -109,6 +109,8 @@ static void test_next_format_on_refusal(void **state)
     first = token_of(fix_sent(f, 0));
     assert_int_equal(fix_sent(f, 0)->accept, FORMAT_TEXT);
     fix_answer(f, 1, 0x86, FORMAT_NONE, VIEW_NONE, -1);
+    assert_int_equal(fix_sent(f, 0)->accept, FORMAT_CBOR);
+    fix_answer(f, 1, 0x86, FORMAT_NONE, VIEW_NONE, -1);
     assert_int_equal(fix_sent(f, 0)->accept, FORMAT_TLV);
     assert_int_not_equal(token_of(fix_sent(f, 0)), first);
     fix_answer(f, 1, 0x8f, FORMAT_NONE, VIEW_NONE, -1);
