@@ -52,6 +52,10 @@ unsigned err_http_status(int rc);
 void *mem_new(size_t size) __attribute__((malloc, warn_unused_result));
 /* The same at a multiple of `align`, a power of two of at least a pointer's size. */
 void *mem_new_aligned(size_t size, size_t align) __attribute__((malloc, warn_unused_result));
+/* The same for blocks of MEM_HUGE bytes or a multiple: in huge pages where the kernel has some, so
+ * that memory that is used all over costs fewer misses of the address translation. */
+#define MEM_HUGE ((size_t)2 << 20)
+void *mem_new_huge(size_t size) __attribute__((malloc, warn_unused_result));
 /* Like realloc; the old block stays valid on NULL. New bytes are not zeroed. */
 void *mem_resize(void *p, size_t size) __attribute__((warn_unused_result));
 /* Copy of n bytes followed by a NUL, or NULL. */

@@ -1,6 +1,7 @@
 #include "base/base.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
 
 void *mem_new(size_t size)
 {
@@ -17,6 +18,18 @@ void *mem_new_aligned(size_t size, size_t align)
     p = aligned_alloc(align, size ? size : align);
     if (p)
         memset(p, 0, size);
+    return p;
+}
+
+void *mem_new_huge(size_t size)
+{
+    void *p = aligned_alloc(MEM_HUGE, size);
+
+    if (!p)
+        return NULL;
+    /* Before the first touch. Ordinary pages do as well. */
+    (void)madvise(p, size, MADV_HUGEPAGE);
+    memset(p, 0, size);
     return p;
 }
 

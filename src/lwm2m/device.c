@@ -8,6 +8,8 @@
  */
 
 #define CHUNK 4096u
+#define CHUNK_BYTES (CHUNK * sizeof(struct device))
+#define BLOCK_CHUNKS ((uint32_t)(MEM_HUGE / CHUNK_BYTES))
 /* A device is two lines, which the processor fetches as a pair. */
 #define CACHE_LINES 128
 
@@ -26,22 +28,42 @@ void device_prefetch(const struct device *dev)
     __builtin_prefetch(&dev->timer, 1);
 }
 
-static int add_chunk(struct device_pool *pool)
+static int make_room(struct device_pool *pool)
 {
-    if (pool->chunk_count == pool->chunk_cap) {
-        uint32_t cap = pool->chunk_cap == 0 ? 16 : pool->chunk_cap * 2;
-        struct device **chunks = mem_resize(pool->chunks, cap * sizeof(struct device *));
+    uint32_t cap = pool->chunk_cap == 0 ? 16 : pool->chunk_cap * 2;
+    struct device **chunks;
 
-        if (chunks == NULL)
-            return ERR_NOMEM;
-        pool->chunks = chunks;
-        pool->chunk_cap = cap;
-    }
-    pool->chunks[pool->chunk_count] = mem_new_aligned(CHUNK * sizeof(struct device), CACHE_LINES);
-    if (pool->chunks[pool->chunk_count] == NULL)
+    if (pool->chunk_count + BLOCK_CHUNKS <= pool->chunk_cap)
+        return ERR_OK;
+    chunks = mem_resize(pool->chunks, cap * sizeof(struct device *));
+    if (chunks == NULL)
         return ERR_NOMEM;
-    pool->chunk_count++;
+    pool->chunks = chunks;
+    pool->chunk_cap = cap;
     return ERR_OK;
+}
+
+/* The first chunk comes alone, for servers of few devices; the others in blocks. */
+static int add_chunks(struct device_pool *pool)
+{
+    uint32_t n = pool->chunk_count == 0 ? 1 : BLOCK_CHUNKS;
+    struct device *block;
+
+    if (make_room(pool) < 0)
+        return ERR_NOMEM;
+    block = n == 1 ? mem_new_aligned(CHUNK_BYTES, CACHE_LINES) : mem_new_huge(MEM_HUGE);
+    if (block == NULL)
+        return ERR_NOMEM;
+    for (uint32_t i = 0; i < n; i++)
+        pool->chunks[pool->chunk_count++] = block + i * CHUNK;
+    return ERR_OK;
+}
+
+void device_pool_fini(struct device_pool *pool)
+{
+    for (uint32_t i = 0; i < pool->chunk_count; i += i == 0 ? 1 : BLOCK_CHUNKS)
+        mem_free(pool->chunks[i]);
+    mem_free(pool->chunks);
 }
 
 struct device *device_new(struct domain *d)
@@ -55,7 +77,7 @@ struct device *device_new(struct domain *d)
         dev->next[0] = 0;
         return dev;
     }
-    if (pool->made == pool->chunk_count * CHUNK && add_chunk(pool) < 0)
+    if (pool->made == pool->chunk_count * CHUNK && add_chunks(pool) < 0)
         return NULL;
     pool->made++;
     dev = device_at(d, pool->made);

@@ -53,9 +53,7 @@ static void fini(struct domain *d)
     locals_fini(&d->locals);
     for (int i = 0; i < CHAIN_COUNT; i++)
         chain_fini(&d->chains[i]);
-    for (uint32_t i = 0; i < d->pool.chunk_count; i++)
-        mem_free(d->pool.chunks[i]);
-    mem_free(d->pool.chunks);
+    device_pool_fini(&d->pool);
     timer_wheel_free(d->limits);
     timer_wheel_free(d->expiry);
     table_free(d->registering);

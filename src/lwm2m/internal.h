@@ -196,6 +196,8 @@ struct device *device_new(struct domain *d);
 /* Frees what it owns but for the claim; it must be in no table and have no observation or
  * operation. */
 void device_delete(struct domain *d, struct device *dev);
+/* Every device is gone with it. */
+void device_pool_fini(struct device_pool *pool);
 struct device *device_at(const struct domain *d, uint32_t index);
 /* Asks the memory for the device (may be NULL). */
 void device_prefetch(const struct device *dev);

@@ -31,6 +31,11 @@ void *mem_new_aligned(size_t size, size_t align)
     return p;
 }
 
+void *mem_new_huge(size_t size)
+{
+    return mem_new_aligned(size, MEM_HUGE);
+}
+
 void *mem_resize(void *p, size_t size)
 {
     return fails() ? NULL : realloc(p, size ? size : 1);

@@ -65,6 +65,25 @@ static void test_resize(void **state)
     mem_free(p);
 }
 
+static void test_huge(void **state)
+{
+    uint8_t *p = mem_new_huge(2 * MEM_HUGE);
+
+    (void)state;
+    assert_non_null(p);
+    assert_int_equal((uintptr_t)p % MEM_HUGE, 0);
+    for (size_t i = 0; i < 2 * MEM_HUGE; i++)
+        assert_true(p[i] == 0);
+    memset(p, 1, 2 * MEM_HUGE);
+    mem_free(p);
+    p = mem_new_huge(MEM_HUGE); /* zeroed although it was used before */
+    assert_non_null(p);
+    for (size_t i = 0; i < MEM_HUGE; i++)
+        assert_true(p[i] == 0);
+    mem_free(p);
+    assert_null(mem_new_huge(SIZE_MAX - MEM_HUGE + 1));
+}
+
 static void test_text(void **state)
 {
     char *p = mem_text("abcdef", 3);
@@ -96,9 +115,9 @@ static void test_container(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_new),       cmocka_unit_test(test_aligned),
-        cmocka_unit_test(test_resize),    cmocka_unit_test(test_text),
-        cmocka_unit_test(test_container),
+        cmocka_unit_test(test_new),  cmocka_unit_test(test_aligned),
+        cmocka_unit_test(test_huge), cmocka_unit_test(test_resize),
+        cmocka_unit_test(test_text), cmocka_unit_test(test_container),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
