@@ -139,17 +139,30 @@ static const job_done_fn done_of[JOB_KIND_COUNT] = {
     [JOB_RENEW] = renewal_done,
 };
 
+/* What was wanted of the endpoint while it was not registered. */
+static void take_up(struct domain *d, const struct txn *t, uint64_t now)
+{
+    struct device *dev =
+        t->carried_observation_count > 0 ? chain_by_id(d, t->registration->id) : NULL;
+
+    if (dev == NULL)
+        return; /* it has moved already; the store remembers, until the next start */
+    for (size_t i = 0; i < t->carried_observation_count; i++)
+        (void)report_want(dev, t->carried_observations[i]);
+    wanted_start(d, dev, now);
+}
+
 void job_done(struct domain *d, struct txn *t, uint64_t now)
 {
     struct job *job = (struct job *)(uintptr_t)t->tag;
-    int rc = t->rc;
 
+    if (job != NULL) {
+        list_del(&job->node);
+        done_of[job->kind](d, job, t->rc, now);
+        take_up(d, t, now);
+        manage_rehome(d, now);
+    }
     txn_free(t);
-    if (job == NULL)
-        return;
-    list_del(&job->node);
-    done_of[job->kind](d, job, rc, now);
-    manage_rehome(d, now);
 }
 
 void job_abandon_all(struct domain *d)

@@ -380,6 +380,7 @@ void blob_free(struct blob *b);
 
 /* ---- op: a command to a device ------------------------------------------------------------- */
 
+/* The store keeps the numbers of kinds, states and priorities: new ones come at the end. */
 enum op_kind {
     OP_STATUS, /* snapshot of the live registration; no radio */
     OP_READ,
@@ -607,7 +608,7 @@ enum txn_kind {
     TXN_PUT_REGISTRATION, /* insert or replace the registration of its endpoint; the old one's
                              observations pass to it, with since 0 unless the id is the same
                              (Update) */
-    TXN_DEL_REGISTRATION, /* by row and generation, with its observations */
+    TXN_DEL_REGISTRATION, /* by row and generation; its observations wait for the next */
     TXN_RENEW,            /* expiry and last seen of many rows, ascending row */
     TXN_PUT_OBSERVATION,
     TXN_DEL_OBSERVATION, /* by token */
@@ -686,5 +687,7 @@ struct txn {
 };
 struct txn *txn_new(enum txn_kind kind);
 void txn_free(struct txn *t);
+/* Frees what was carried: nothing of the transaction has happened. */
+void txn_uncarry(struct txn *t);
 
 #endif

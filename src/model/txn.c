@@ -11,7 +11,7 @@ struct txn *txn_new(enum txn_kind kind)
     return t;
 }
 
-static void free_carried(struct txn *t)
+void txn_uncarry(struct txn *t)
 {
     for (size_t i = 0; i < t->carried_observation_count; i++)
         mem_free(t->carried_observations[i]);
@@ -19,6 +19,9 @@ static void free_carried(struct txn *t)
         mem_free(t->carried_operations[i]);
     mem_free(t->carried_observations);
     mem_free(t->carried_operations);
+    t->carried_observations = NULL;
+    t->carried_operations = NULL;
+    t->carried_observation_count = t->carried_operation_count = 0;
 }
 
 void txn_free(struct txn *t)
@@ -33,7 +36,7 @@ void txn_free(struct txn *t)
     mem_free(t->entries);
     mem_free(t->bytes);
     mem_free(t->profile);
-    free_carried(t);
+    txn_uncarry(t);
     mem_free(t->text);
     mem_free(t);
 }

@@ -1,5 +1,6 @@
 #include "store/apply.h"
 
+#include "store/kept.h"
 #include "store/links.h"
 #include "store/row.h"
 
@@ -21,10 +22,7 @@ enum {
     STMT_PUT_RENEWAL,
     STMT_DELETE_RENEWAL,
     STMT_RENEW,
-    STMT_PUT_OBSERVATION,
     STMT_PASS_OBSERVATIONS,
-    STMT_DELETE_OBSERVATIONS,
-    STMT_DELETE_OBSERVATION,
     STMT_PUT_MODEL,
     STMT_PUT_MARK,
     STMT_PROBE,
@@ -49,16 +47,9 @@ static const char *const sql[STMT_COUNT] = {
                          "VALUES (?1, ?2, ?3, ?4)",
     [STMT_DELETE_RENEWAL] = "DELETE FROM renewal WHERE row = ?1",
     [STMT_RENEW] = "UPDATE renewal SET expires = ?3, seen = ?4 WHERE row = ?1 AND generation = ?2",
-    /* Of the registration it was asked of only: a later one has its own. */
-    [STMT_PUT_OBSERVATION] = "INSERT OR REPLACE INTO observation "
-                             "(token, row, reg_id, path, format, attributes, since) "
-                             "SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 FROM registration "
-                             "WHERE row = ?2 AND reg_id = ?3",
     /* To the next registration, whose device has yet to be asked; an Update changes nothing. */
     [STMT_PASS_OBSERVATIONS] = "UPDATE observation SET row = ?2, reg_id = ?3, "
                                "since = CASE WHEN reg_id = ?3 THEN since ELSE 0 END WHERE row = ?1",
-    [STMT_DELETE_OBSERVATIONS] = "DELETE FROM observation WHERE row = ?1",
-    [STMT_DELETE_OBSERVATION] = "DELETE FROM observation WHERE token = ?1",
     [STMT_PUT_MODEL] = "INSERT OR REPLACE INTO model (object, version, xml) VALUES (?1, ?2, ?3)",
     [STMT_PUT_MARK] = "UPDATE meta SET value = ?2 WHERE key = ?1",
     /* Other bytes each time: SQLite does not write pages that stay the same. */
@@ -77,6 +68,7 @@ struct apply {
     sqlite3 *db;
     sqlite3_stmt *stmt[STMT_COUNT];
     struct links *links;
+    struct kept *kept;
     struct counters *counters;
     struct marks marks;     /* with what the open transaction changed */
     struct marks written;   /* in the table, as the open transaction sees it */
@@ -95,7 +87,14 @@ struct stored {
 
 bool apply_is_outcome(int rc)
 {
-    return rc == ERR_OK || rc == ERR_STALE || rc == ERR_INVALID || rc == ERR_UNREGISTERED;
+    static const int outcomes[] = {ERR_OK,     ERR_STALE,     ERR_INVALID,  ERR_UNREGISTERED,
+                                   ERR_EXISTS, ERR_KEYREUSED, ERR_NOTFOUND, ERR_QUEUE};
+
+    for (size_t i = 0; i < mem_count(outcomes); i++) {
+        if (rc == outcomes[i])
+            return true;
+    }
+    return false;
 }
 
 bool apply_is_fatal(int rc)
@@ -137,6 +136,8 @@ int apply_open(sqlite3 *db, struct counters *counters, struct apply **ret_apply)
         rc = db_prepare_all(db, sql, STMT_COUNT, a->stmt);
     if (rc == ERR_OK)
         rc = links_open(db, &a->links);
+    if (rc == ERR_OK)
+        rc = kept_open(db, &a->kept);
     if (rc < 0) {
         apply_close(a);
         return rc;
@@ -149,6 +150,7 @@ void apply_close(struct apply *a)
 {
     if (!a)
         return;
+    kept_close(a->kept);
     links_close(a->links);
     db_finalize_all(STMT_COUNT, a->stmt);
     mem_free(a);
@@ -244,7 +246,7 @@ static bool key_valid(uint64_t row, uint64_t generation)
     return row > 0 && row <= INT64_MAX && generation <= INT64_MAX;
 }
 
-static int put_registration(struct apply *a, const struct txn *t)
+static int put_registration(struct apply *a, struct txn *t)
 {
     const struct registration *r = t->registration;
     sqlite3_stmt *write;
@@ -277,10 +279,10 @@ static int put_registration(struct apply *a, const struct txn *t)
         a->marks.v[MARK_DEVICES]++;
     raise_mark(a, MARK_ROW, r->row);
     raise_mark(a, MARK_GENERATION, r->generation);
-    return ERR_OK;
+    return old.row ? ERR_OK : kept_arrive(a->kept, t);
 }
 
-static int del_registration(struct apply *a, const struct txn *t)
+static int del_registration(struct apply *a, struct txn *t)
 {
     struct stored old;
     int rc;
@@ -295,7 +297,7 @@ static int del_registration(struct apply *a, const struct txn *t)
         return ERR_STALE;
     rc = links_drop(a->links, old.objlist);
     if (rc == ERR_OK)
-        rc = run_u64(a, STMT_DELETE_OBSERVATIONS, t->row);
+        rc = kept_leave(a->kept, t->row);
     if (rc == ERR_OK)
         rc = delete_row(a, t->row);
     if (rc == ERR_OK)
@@ -303,7 +305,7 @@ static int del_registration(struct apply *a, const struct txn *t)
     return rc;
 }
 
-static int renew(struct apply *a, const struct txn *t)
+static int renew(struct apply *a, struct txn *t)
 {
     sqlite3_stmt *stmt = a->stmt[STMT_RENEW];
 
@@ -323,35 +325,7 @@ static int renew(struct apply *a, const struct txn *t)
     return ERR_OK;
 }
 
-static int put_observation(struct apply *a, const struct txn *t)
-{
-    const struct observation *o = &t->observation;
-    sqlite3_stmt *stmt = a->stmt[STMT_PUT_OBSERVATION];
-    char path[PATH_TEXT_MAX];
-    int rc;
-
-    if (!o->token)
-        return ERR_INVALID; /* means none; walks start behind it */
-    path_format(&o->path, path);
-    db_bind_u64(stmt, 1, o->token);
-    db_bind_u64(stmt, 2, o->row);
-    db_bind_u64(stmt, 3, o->registration_id);
-    db_bind_text(stmt, 4, view_str(path));
-    db_bind_i64(stmt, 5, o->format);
-    db_bind_text(stmt, 6, o->attributes);
-    db_bind_i64(stmt, 7, o->since_ms);
-    rc = db_run(stmt);
-    if (rc == ERR_OK && sqlite3_changes(a->db) == 0)
-        return ERR_UNREGISTERED;
-    return rc;
-}
-
-static int del_observation(struct apply *a, const struct txn *t)
-{
-    return run_u64(a, STMT_DELETE_OBSERVATION, t->token);
-}
-
-static int put_model(struct apply *a, const struct txn *t)
+static int put_model(struct apply *a, struct txn *t)
 {
     sqlite3_stmt *stmt = a->stmt[STMT_PUT_MODEL];
 
@@ -361,21 +335,18 @@ static int put_model(struct apply *a, const struct txn *t)
     return db_run(stmt);
 }
 
-static int (*const kinds[TXN_KIND_COUNT])(struct apply *a, const struct txn *t) = {
+static int (*const kinds[TXN_KIND_COUNT])(struct apply *a, struct txn *t) = {
     [TXN_PUT_REGISTRATION] = put_registration,
     [TXN_DEL_REGISTRATION] = del_registration,
     [TXN_RENEW] = renew,
-    [TXN_PUT_OBSERVATION] = put_observation,
-    [TXN_DEL_OBSERVATION] = del_observation,
     [TXN_PUT_MODEL] = put_model,
 };
 
-int apply_txn(struct apply *a, const struct txn *t)
+int apply_txn(struct apply *a, struct txn *t)
 {
     assert(t->kind < TXN_KIND_COUNT);
-    if (kinds[t->kind] == NULL)
-        return ERR_INVALID;
-    return kinds[t->kind](a, t);
+    txn_uncarry(t); /* by an attempt that was rolled back */
+    return kinds[t->kind] ? kinds[t->kind](a, t) : kept_txn(a->kept, t);
 }
 
 /* ---- transactions ----------------------------------------------------------------------- */
@@ -408,7 +379,7 @@ static int flush(struct apply *a)
     return rc < 0 ? rc : write_marks(a);
 }
 
-int apply_guarded(struct apply *a, const struct txn *t)
+int apply_guarded(struct apply *a, struct txn *t)
 {
     struct marks before = a->marks;
     int rc = db_run(a->stmt[STMT_SAVEPOINT]);

@@ -18,9 +18,9 @@ int apply_open(sqlite3 *db, struct counters *counters, struct apply **ret_apply)
 void apply_close(struct apply *a);
 
 int apply_begin(struct apply *a);
-int apply_txn(struct apply *a, const struct txn *t);
+int apply_txn(struct apply *a, struct txn *t);
 /* The same inside a savepoint: a failure of this one undoes this one only. */
-int apply_guarded(struct apply *a, const struct txn *t);
+int apply_guarded(struct apply *a, struct txn *t);
 /* On failure the transaction is rolled back. */
 int apply_commit(struct apply *a);
 void apply_rollback(struct apply *a);

@@ -1,56 +1,32 @@
 #include "store/read.h"
 
 #include "store/backup.h"
+#include "store/durable_read.h"
+#include "store/reader.h"
 #include "store/row.h"
-
-/* Devices looked at for one page: what a filter costs that few of them pass. */
-#define SCAN_MAX 16384
-
-enum {
-    STMT_ROWS,
-    STMT_ROW,
-    STMT_ENDPOINT,
-    STMT_SCAN_AFTER,
-    STMT_SCAN_FROM,
-    STMT_LINKS,
-    STMT_OBSERVATIONS,
-    STMT_MODELS,
-    STMT_MARK,
-    STMT_COUNT
-};
+#include "store/wish.h"
 
 #define SCAN                                                                                       \
     "SELECT r.row, r.endpoint, n.expires FROM registration r CROSS JOIN renewal n ON n.row = "     \
     "r.row "
 
-#define OBSERVATIONS "SELECT token, row, reg_id, path, format, attributes, since FROM observation "
-
-static const char *const sql[STMT_COUNT] = {
+const char *const read_sql[STMT_COUNT] = {
     [STMT_ROWS] = "SELECT " ROW_SELECT " WHERE r.row > ?1 ORDER BY r.row LIMIT ?2",
     [STMT_ROW] = "SELECT " ROW_SELECT " WHERE r.row = ?1",
     [STMT_ENDPOINT] = "SELECT " ROW_SELECT " WHERE r.endpoint = ?1",
     [STMT_SCAN_AFTER] = SCAN "WHERE r.endpoint > ?1 ORDER BY r.endpoint LIMIT ?2",
     [STMT_SCAN_FROM] = SCAN "WHERE r.endpoint >= ?1 ORDER BY r.endpoint LIMIT ?2",
     [STMT_LINKS] = "SELECT text FROM objlist WHERE id = ?1",
-    [STMT_OBSERVATIONS] = OBSERVATIONS "WHERE token BETWEEN ?1 AND ?2 ORDER BY token LIMIT ?3",
+    [STMT_OBSERVATIONS] = "SELECT " WISH_SELECT " WHERE token BETWEEN ?1 AND ?2 AND row <> 0 "
+                          "ORDER BY token LIMIT ?3",
+    [STMT_WANTED] = "SELECT " WISH_SELECT " WHERE device = (SELECT id FROM device "
+                    "WHERE endpoint = ?1) ORDER BY token",
     [STMT_MODELS] = "SELECT object, version, xml FROM model ORDER BY object, version",
     [STMT_MARK] = "SELECT value FROM meta WHERE key = ?1",
-};
-
-#define LINKS_KNOWN 64
-
-struct reader {
-    char *path;
-    sqlite3 *db; /* NULL until the first call */
-    sqlite3_stmt *stmt[STMT_COUNT];
-    struct arena *arena; /* rows of the last call */
-    struct {
-        int64_t id; /* 0: empty */
-        struct view text;
-    } links[LINKS_KNOWN]; /* of the last call, in the arena */
-    uint8_t cursor[ENDPOINT_MAX];
-    size_t cursor_len; /* 0: none */
-    uint64_t steps;
+    [STMT_KNOWN] = "SELECT EXISTS (SELECT 1 FROM registration WHERE endpoint = ?1) OR "
+                   "EXISTS (SELECT 1 FROM device WHERE endpoint = ?1)",
+    [STMT_DEVICE] = "SELECT id FROM device WHERE endpoint = ?1",
+    DURABLE_READ_SQL,
 };
 
 int read_open(const char *path, struct reader **ret_reader)
@@ -70,50 +46,14 @@ int read_open(const char *path, struct reader **ret_reader)
     return ERR_OK;
 }
 
-static void disconnect(struct reader *r)
-{
-    if (!r->db)
-        return;
-    db_finalize_all(STMT_COUNT, r->stmt);
-    db_close(r->db);
-    r->db = NULL;
-}
-
 void read_close(struct reader *r)
 {
     if (!r)
         return;
-    disconnect(r);
+    reader_disconnect(r);
     arena_free(r->arena);
     mem_free(r->path);
     mem_free(r);
-}
-
-/* Each call begins here: forgets the rows of the last one. */
-static int start(struct reader *r)
-{
-    int rc;
-
-    arena_reset(r->arena);
-    memset(r->links, 0, sizeof(r->links));
-    r->cursor_len = 0;
-    r->steps = 0;
-    if (r->db)
-        return ERR_OK;
-    rc = db_open(r->path, DB_READER, &r->db);
-    if (rc < 0)
-        return rc;
-    rc = db_prepare_all(r->db, sql, STMT_COUNT, r->stmt);
-    if (rc < 0)
-        disconnect(r);
-    return rc;
-}
-
-/* Ends a statement, and with it, when it was the last one, the read transaction. */
-static void end(struct reader *r, sqlite3_stmt *stmt)
-{
-    r->steps += (uint64_t)sqlite3_stmt_status(stmt, SQLITE_STMTSTATUS_VM_STEP, 1);
-    sqlite3_reset(stmt);
 }
 
 uint64_t read_steps(const struct reader *r)
@@ -121,29 +61,12 @@ uint64_t read_steps(const struct reader *r)
     return r->steps;
 }
 
-static int64_t limit_of(size_t limit)
-{
-    return limit > INT64_MAX ? INT64_MAX : (int64_t)limit;
-}
-
-/* Bytes of a column that outlive the statement; "" is not NULL. */
-static int keep(struct reader *r, sqlite3_stmt *stmt, int column, struct view *ret_view)
-{
-    struct view v = db_column_bytes(stmt, column);
-
-    v = v.n ? arena_copy(r->arena, v) : VIEW_LIT("");
-    if (!v.p)
-        return ERR_NOMEM;
-    *ret_view = v;
-    return ERR_OK;
-}
-
 /* ---- registrations ---------------------------------------------------------------------- */
 
 static int load_links(struct reader *r, int64_t id, struct view *ret_text)
 {
     sqlite3_stmt *stmt = r->stmt[STMT_LINKS];
-    size_t slot = (uint64_t)id % LINKS_KNOWN;
+    size_t slot = (uint64_t)id % READER_LINKS;
     int result, rc;
 
     if (id == 0) {
@@ -154,10 +77,10 @@ static int load_links(struct reader *r, int64_t id, struct view *ret_text)
         db_bind_i64(stmt, 1, id);
         result = sqlite3_step(stmt);
         if (result == SQLITE_ROW)
-            rc = keep(r, stmt, 0, &r->links[slot].text);
+            rc = reader_keep(r, stmt, 0, &r->links[slot].text);
         else
             rc = result == SQLITE_DONE ? ERR_STORE : db_error(r->db, result);
-        end(r, stmt);
+        reader_end(r, stmt);
         r->links[slot].id = rc < 0 ? 0 : id;
         if (rc < 0)
             return rc;
@@ -188,7 +111,7 @@ static int give_one(struct reader *r, sqlite3_stmt *stmt, read_registration_fn e
         rc = give_row(r, stmt, each, ctx);
     else
         rc = result == SQLITE_DONE ? ERR_NOTFOUND : db_error(r->db, result);
-    end(r, stmt);
+    reader_end(r, stmt);
     return rc;
 }
 
@@ -197,24 +120,21 @@ int read_registrations(struct reader *r, uint64_t after, size_t limit, read_regi
 {
     sqlite3_stmt *stmt;
     int result = SQLITE_DONE;
-    int rc = start(r);
+    int rc = reader_start(r);
 
     if (rc < 0)
         return rc;
     stmt = r->stmt[STMT_ROWS];
     db_bind_u64(stmt, 1, after);
-    db_bind_i64(stmt, 2, limit_of(limit));
+    db_bind_i64(stmt, 2, reader_limit(limit));
     while (rc >= 0 && (result = sqlite3_step(stmt)) == SQLITE_ROW)
         rc = give_row(r, stmt, each, ctx);
-    if (rc >= 0)
-        rc = result == SQLITE_DONE ? ERR_OK : db_error(r->db, result);
-    end(r, stmt);
-    return rc;
+    return reader_finish(r, stmt, result, rc);
 }
 
 int read_device(struct reader *r, struct view endpoint, read_registration_fn each, void *ctx)
 {
-    int rc = start(r);
+    int rc = reader_start(r);
 
     if (rc < 0)
         return rc;
@@ -275,7 +195,7 @@ static int walk(struct reader *r, sqlite3_stmt *scan, const struct read_filter *
             r->cursor_len = 0;
             return ERR_OK;
         }
-        if (given == f->limit || seen == SCAN_MAX)
+        if (given == f->limit || seen == READER_SCAN_MAX)
             return ERR_OK;
         set_cursor(r, db_column_bytes(scan, 1));
         seen++;
@@ -293,16 +213,16 @@ int read_devices(struct reader *r, const struct read_filter *f, read_registratio
 {
     bool behind = f->after.n && view_cmp(f->after, f->prefix) >= 0;
     sqlite3_stmt *scan;
-    int rc = start(r);
+    int rc = reader_start(r);
 
     if (rc < 0)
         return rc;
     /* One lower bound only: with two of them SQLite might start at the lesser one. */
     scan = r->stmt[behind ? STMT_SCAN_AFTER : STMT_SCAN_FROM];
     db_bind_text(scan, 1, behind ? f->after : f->prefix);
-    db_bind_i64(scan, 2, SCAN_MAX + 1);
+    db_bind_i64(scan, 2, READER_SCAN_MAX + 1);
     rc = walk(r, scan, f, each, ctx);
-    end(r, scan);
+    reader_end(r, scan);
     return rc;
 }
 
@@ -316,18 +236,14 @@ struct view read_cursor(const struct reader *r)
 static int give_observation(struct reader *r, sqlite3_stmt *stmt, read_observation_fn each,
                             void *ctx)
 {
-    struct observation o = {
-        .token = db_column_u64(stmt, 0),
-        .row = db_column_u64(stmt, 1),
-        .registration_id = db_column_u64(stmt, 2),
-        .format = (int32_t)sqlite3_column_int64(stmt, 4),
-        .since_ms = sqlite3_column_int64(stmt, 6),
-    };
+    struct observation o;
     struct observation *kept;
-    int rc = path_parse(db_column_bytes(stmt, 3), &o.path);
+    int rc = wish_read(stmt, &o);
 
     if (rc == ERR_OK)
-        rc = keep(r, stmt, 5, &o.attributes);
+        rc = reader_keep(r, stmt, 5, &o.attributes);
+    if (rc == ERR_OK)
+        rc = reader_keep(r, stmt, 7, &o.paths);
     if (rc < 0)
         return rc;
     kept = arena_alloc(r->arena, sizeof(*kept));
@@ -346,7 +262,7 @@ int read_observations(struct reader *r, uint64_t after_token, size_t limit,
     } halves[] = {{after_token + 1, INT64_MAX}, {(uint64_t)INT64_MAX + 1, UINT64_MAX}};
     size_t given = 0;
     sqlite3_stmt *stmt;
-    int rc = start(r);
+    int rc = reader_start(r);
 
     if (rc < 0 || after_token == UINT64_MAX)
         return rc;
@@ -358,23 +274,38 @@ int read_observations(struct reader *r, uint64_t after_token, size_t limit,
 
         db_bind_u64(stmt, 1, halves[i].from);
         db_bind_u64(stmt, 2, halves[i].to);
-        db_bind_i64(stmt, 3, limit_of(limit - given));
+        db_bind_i64(stmt, 3, reader_limit(limit - given));
         while (rc >= 0 && (result = sqlite3_step(stmt)) == SQLITE_ROW) {
             rc = give_observation(r, stmt, each, ctx);
             given++;
         }
         if (rc >= 0)
             rc = result == SQLITE_DONE ? ERR_OK : db_error(r->db, result);
-        end(r, stmt);
+        reader_end(r, stmt);
     }
     return rc;
+}
+
+int read_wanted(struct reader *r, struct view endpoint, read_observation_fn each, void *ctx)
+{
+    sqlite3_stmt *stmt;
+    int result = SQLITE_DONE;
+    int rc = reader_start(r);
+
+    if (rc < 0)
+        return rc;
+    stmt = r->stmt[STMT_WANTED];
+    db_bind_text(stmt, 1, endpoint);
+    while (rc >= 0 && (result = sqlite3_step(stmt)) == SQLITE_ROW)
+        rc = give_observation(r, stmt, each, ctx);
+    return reader_finish(r, stmt, result, rc);
 }
 
 int read_models(struct reader *r, read_model_fn each, void *ctx)
 {
     sqlite3_stmt *stmt;
     int result = SQLITE_DONE;
-    int rc = start(r);
+    int rc = reader_start(r);
 
     if (rc < 0)
         return rc;
@@ -382,16 +313,53 @@ int read_models(struct reader *r, read_model_fn each, void *ctx)
     while (rc >= 0 && (result = sqlite3_step(stmt)) == SQLITE_ROW) {
         struct view xml;
 
-        rc = keep(r, stmt, 2, &xml);
+        rc = reader_keep(r, stmt, 2, &xml);
         if (rc == ERR_OK)
             rc = each(ctx, (uint16_t)sqlite3_column_int64(stmt, 0),
                       row_version_of(sqlite3_column_int64(stmt, 1)), xml);
     }
-    if (rc >= 0)
-        rc = result == SQLITE_DONE ? ERR_OK : db_error(r->db, result);
-    end(r, stmt);
-    return rc;
+    return reader_finish(r, stmt, result, rc);
 }
+
+int read_known(struct reader *r, struct view endpoint)
+{
+    sqlite3_stmt *stmt;
+    int64_t known;
+    int result;
+    int rc = reader_start(r);
+
+    if (rc < 0)
+        return rc;
+    stmt = r->stmt[STMT_KNOWN];
+    db_bind_text(stmt, 1, endpoint);
+    result = sqlite3_step(stmt);
+    known = sqlite3_column_int64(stmt, 0);
+    reader_end(r, stmt);
+    if (result != SQLITE_ROW)
+        return db_error(r->db, result);
+    return known ? ERR_OK : ERR_NOTFOUND;
+}
+
+/* ---- operations ------------------------------------------------------------------------- */
+
+int read_open_operations(struct reader *r, const struct op_id *after, size_t limit,
+                         read_operation_fn each, void *ctx)
+{
+    return durable_read_open(r, after, limit, each, ctx);
+}
+
+int read_operations(struct reader *r, const struct read_operations_filter *f,
+                    read_operation_fn each, void *ctx)
+{
+    return durable_read_page(r, f, each, ctx);
+}
+
+int read_operation(struct reader *r, const struct op_id *id, read_operation_fn each, void *ctx)
+{
+    return durable_read_one(r, id, each, ctx);
+}
+
+/* ---- numbers ---------------------------------------------------------------------------- */
 
 static int mark(struct reader *r, const char *key, uint64_t *ret_value)
 {
@@ -404,14 +372,14 @@ static int mark(struct reader *r, const char *key, uint64_t *ret_value)
         *ret_value = db_column_u64(stmt, 0);
     else
         rc = result == SQLITE_DONE ? ERR_STORE : db_error(r->db, result);
-    end(r, stmt);
+    reader_end(r, stmt);
     return rc;
 }
 
 int read_high_water(struct reader *r, uint64_t *ret_row, uint64_t *ret_generation)
 {
     uint64_t row = 0, generation = 0;
-    int rc = start(r);
+    int rc = reader_start(r);
 
     if (rc == ERR_OK)
         rc = mark(r, "row", &row);
@@ -426,14 +394,14 @@ int read_high_water(struct reader *r, uint64_t *ret_row, uint64_t *ret_generatio
 
 int read_device_count(struct reader *r, uint64_t *ret_count)
 {
-    int rc = start(r);
+    int rc = reader_start(r);
 
     return rc < 0 ? rc : mark(r, "devices", ret_count);
 }
 
 int read_backup(struct reader *r, const char *to_path)
 {
-    int rc = start(r);
+    int rc = reader_start(r);
 
     return rc < 0 ? rc : backup_run(r->db, to_path);
 }

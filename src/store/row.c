@@ -41,6 +41,63 @@ struct version row_version_of(int64_t number)
     return (struct version){(uint8_t)(number / 256), (uint8_t)(number % 256)};
 }
 
+struct view row_error(int rc)
+{
+    return rc == ERR_OK ? VIEW_LIT("") : view_str(err_name(rc));
+}
+
+int row_error_of(struct view name)
+{
+    if (name.n == 0)
+        return ERR_OK;
+    for (int i = 1; i < ERR_N_COUNT; i++) {
+        if (view_eq_str(name, err_name(-i)))
+            return -i;
+    }
+    return ERR_INTERNAL;
+}
+
+#define LEVELS 4
+#define LEVEL_BITS 16
+#define TOP_BIT (UINT64_C(1) << 63)
+
+/* Level i counts from the top. */
+static unsigned shift_of(unsigned i)
+{
+    return LEVEL_BITS * (LEVELS - 1 - i);
+}
+
+int64_t row_path(const struct path *p)
+{
+    uint64_t number = 0;
+
+    for (unsigned i = 0; i < p->depth; i++)
+        number |= ((uint64_t)p->id[i] + 1) << shift_of(i);
+    return (int64_t)(number ^ TOP_BIT);
+}
+
+int64_t row_path_last(const struct path *p)
+{
+    uint64_t below = p->depth < LEVELS ? UINT64_MAX >> LEVEL_BITS * p->depth : 0;
+
+    return (int64_t)((uint64_t)row_path(p) | below);
+}
+
+struct path row_path_of(int64_t number)
+{
+    uint64_t bits = (uint64_t)number ^ TOP_BIT;
+    struct path p = {0};
+
+    for (unsigned i = 0; i < LEVELS; i++) {
+        unsigned level = bits >> shift_of(i) & MODEL_ID_NONE;
+
+        if (level == 0)
+            break;
+        p.id[p.depth++] = (uint16_t)(level - 1);
+    }
+    return p;
+}
+
 static struct view pack_addr(const struct addr *a, uint8_t out[ROW_ADDR_MAX])
 {
     struct wr w = wr_init(out, ROW_ADDR_MAX);

@@ -43,4 +43,16 @@ int row_read(sqlite3_stmt *stmt, struct arena *a, struct registration **ret_regi
 int64_t row_version(struct version v);
 struct version row_version_of(int64_t number);
 
+/* An error by its name, for the numbers of err.def are not for ever; "" is ERR_OK. */
+struct view row_error(int rc);
+/* ERR_INTERNAL for a name that is not known any more. */
+int row_error_of(struct view name);
+
+/* A path as one number: 16 bits for each level, id + 1, 0 = there is no such level; the top bit is
+ * turned over, so that signed numbers sort as path_cmp does. */
+int64_t row_path(const struct path *p);
+struct path row_path_of(int64_t number);
+/* The last number of what lies at or below p; row_path is the first. */
+int64_t row_path_last(const struct path *p);
+
 #endif

@@ -144,7 +144,7 @@ static size_t take(struct store *s, bool *ret_stop)
 /* ---- group commit ----------------------------------------------------------------------- */
 
 /* One transaction for the whole batch; sets the rc of each on success. */
-static int commit_batch(struct store *s, size_t n, int (*apply)(struct apply *, const struct txn *))
+static int commit_batch(struct store *s, size_t n, int (*apply)(struct apply *, struct txn *))
 {
     int rc = apply_begin(s->apply);
 
@@ -184,8 +184,10 @@ static void finish_batch(struct store *s, size_t n, int rc)
     uint64_t failed = 0;
 
     for (size_t i = 0; i < n; i++) {
-        if (rc < 0)
+        if (rc < 0) {
             s->batch[i]->rc = rc;
+            txn_uncarry(s->batch[i]);
+        }
         failed += s->batch[i]->rc < 0;
     }
     s->failed += failed;

@@ -54,16 +54,24 @@ void store_close(struct store *s);
 /*
  * Takes t on success. ERR_FULL, or ERR_STOPPING after store_close began: the caller keeps it. Never
  * blocks on the disk. Transactions are committed in the order they were submitted. The rc that
- * `done` finds: ERR_OK            durable as far as `sync` says; also for a deletion of what is not
- * there ERR_STALE         the store has a newer generation (PUT_ and DEL_REGISTRATION)
- *   ERR_UNREGISTERED  PUT_OBSERVATION: row and registration id are not the stored ones
+ * `done` finds:
+ *
+ *   ERR_OK            durable as far as `sync` says; also for a deletion of what is not there
+ *   ERR_STALE         PUT_ and DEL_REGISTRATION: the store has a newer generation; SET_OPERATION:
+ *                     it is settled, and this is no late answer to one that is unknown
+ *   ERR_UNREGISTERED  PUT_OBSERVATION: row and registration id are not the stored ones;
+ *                     PUT_OPERATION: the endpoint was never registered
  *   ERR_EXISTS        PUT_OPERATION: its key was used for the same request, or its id is taken
  *   ERR_KEYREUSED     PUT_OPERATION: its key was used for another request
+ *   ERR_QUEUE         PUT_OPERATION: 64 wait for this endpoint, which is not registered
  *   ERR_NOTFOUND      SET_OPERATION: there is none
  *   ERR_INVALID       row 0 or beyond INT64_MAX, generation beyond it, endpoint of 0 or more than
- *                     ENDPOINT_MAX bytes, token 0
- *   ERR_CONFLICT      the row belongs to another endpoint
+ *                     ENDPOINT_MAX bytes, token 0; an operation with numbers out of their range or
+ *                     a key of more than OP_KEY_MAX bytes
+ *   ERR_CONFLICT      the row belongs to another endpoint; a dormant PUT_OPERATION: the endpoint
+ *                     is registered
  *   ERR_DISKFULL, ERR_STORE  nothing of this commit has happened
+ *
  * A RENEW is never divided: a few thousand rows keep others from waiting (65 536 take about 0.2 s).
  */
 int store_submit(struct store *s, struct txn *t);

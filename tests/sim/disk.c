@@ -1,5 +1,12 @@
 #include "disk.h"
 
+#include <stdlib.h>
+
+/* As src/store. */
+#define WAITING_MAX 64
+#define CARRIED_OBSERVATIONS 64
+#define CARRIED_OPERATIONS 256
+
 /* Every table is hashed with this key: the order of walks must not depend on the seed of a world.
  */
 static const struct hash_key key = {0x6b657920666f7220, 0x6469736b20707572};
@@ -29,6 +36,23 @@ static bool observation_of_token(const void *item, const void *wanted)
     return ((const struct disk_observation *)item)->o.token == *(const uint64_t *)wanted;
 }
 
+static bool device_of_endpoint(const void *item, const void *wanted)
+{
+    const struct disk_device *device = item;
+
+    return view_eq(view_of(device->endpoint, device->n), *(const struct view *)wanted);
+}
+
+static bool operation_of_id(const void *item, const void *wanted)
+{
+    return op_id_eq(&((const struct operation *)item)->id, wanted);
+}
+
+static bool operation_of_key(const struct operation *o, struct view wanted)
+{
+    return wanted.n > 0 && view_eq(o->key, wanted);
+}
+
 void disk_init(struct disk *d)
 {
     *d = (struct disk){.limit = 16384};
@@ -36,6 +60,8 @@ void disk_init(struct disk *d)
     d->by_row = table_new(0);
     d->marks = table_new(0);
     d->observations = table_new(0);
+    d->known = table_new(0);
+    d->operations = table_new(0);
     d->tail = &d->head;
 }
 
@@ -58,14 +84,15 @@ static void drop_observation(struct disk *d, struct disk_observation *o)
     mem_free(o);
 }
 
-static void drop_observations(struct disk *d, uint64_t row)
+/* They are wanted of the next registration. */
+static void leave_observations(struct disk *d, uint64_t row)
 {
     struct disk_observation *o;
     size_t pos = 0;
 
     while ((o = table_next(d->observations, &pos)) != NULL)
         if (o->o.row == row)
-            drop_observation(d, o);
+            o->o.row = 0;
 }
 
 /* To the next registration of the endpoint, as wanted. */
@@ -110,9 +137,131 @@ static void raise_marks(struct disk *d, const struct registration *r)
     d->generation = r->generation > d->generation ? r->generation : d->generation;
 }
 
+/* ---- what outlives registrations ---- */
+
+static struct disk_device *find_device(const struct disk *d, struct view endpoint)
+{
+    return table_get(d->known, hash_bytes(&key, endpoint), device_of_endpoint, &endpoint);
+}
+
+static struct disk_device *need_device(struct disk *d, struct view endpoint)
+{
+    struct disk_device *device = find_device(d, endpoint);
+
+    if (device)
+        return device;
+    device = mem_new(sizeof(*device) + endpoint.n + 1);
+    device->n = endpoint.n;
+    memcpy(device->endpoint, endpoint.p, endpoint.n);
+    (void)table_put(d->known, hash_bytes(&key, endpoint), device);
+    return device;
+}
+
+static uint64_t hash_id(const struct op_id *id)
+{
+    return hash_bytes(&key, view_of(id->b, sizeof(id->b)));
+}
+
+static bool waits(const struct operation *o)
+{
+    return o->state == OP_STATE_QUEUED || o->state == OP_STATE_SENT;
+}
+
+static int by_since(const void *a, const void *b)
+{
+    const struct disk_observation *const *x = a, *const *y = b;
+    const struct observation *p = &(*x)->o, *q = &(*y)->o;
+
+    if (p->since_ms != q->since_ms)
+        return p->since_ms < q->since_ms ? -1 : 1;
+    return (int64_t)p->token < (int64_t)q->token ? -1 : 1;
+}
+
+static struct observation *observation_copy(const struct observation *o)
+{
+    struct observation *c = mem_new(sizeof(*c) + o->attributes.n + o->paths.n);
+    uint8_t *bytes = (uint8_t *)(c + 1);
+
+    *c = *o;
+    if (o->attributes.n)
+        memcpy(bytes, o->attributes.p, o->attributes.n);
+    c->attributes = view_of(bytes, o->attributes.n);
+    if (o->paths.n)
+        memcpy(bytes + o->attributes.n, o->paths.p, o->paths.n);
+    c->paths = view_of(bytes + o->attributes.n, o->paths.n);
+    return c;
+}
+
+static void carry_observations(struct disk *d, const struct disk_device *device, struct txn *t)
+{
+    size_t all = table_size(d->observations), n = 0, pos = 0;
+    struct disk_observation **found = mem_new((all + 1) * sizeof(*found)), *o;
+
+    while ((o = table_next(d->observations, &pos)) != NULL)
+        if (o->device == device && o->o.row == 0)
+            found[n++] = o;
+    qsort(found, n, sizeof(*found), by_since);
+    n = n < CARRIED_OBSERVATIONS ? n : CARRIED_OBSERVATIONS;
+    t->carried_observations = mem_new((n + 1) * sizeof(struct observation *));
+    for (size_t i = 0; i < n; i++) {
+        found[i]->o.row = t->registration->row;
+        found[i]->o.registration_id = t->registration->id;
+        found[i]->o.since_ms = 0;
+        t->carried_observations[i] = observation_copy(&found[i]->o);
+    }
+    t->carried_observation_count = n;
+    mem_free(found);
+}
+
+static int by_age(const void *a, const void *b)
+{
+    const struct operation *const *x = a, *const *y = b;
+
+    return memcmp((*x)->id.b, (*y)->id.b, sizeof((*x)->id.b));
+}
+
+/* Those that wait for their turn first, then those whose late answer may come, the newest first. */
+static int by_turn(const void *a, const void *b)
+{
+    const struct operation *const *x = a, *const *y = b;
+
+    if (waits(*x) != waits(*y))
+        return waits(*x) ? -1 : 1;
+    return waits(*x) ? by_age(a, b) : by_age(b, a);
+}
+
+static void carry_operations(struct disk *d, struct view endpoint, struct txn *t)
+{
+    size_t all = table_size(d->operations), n = 0, pos = 0;
+    struct operation **found = mem_new((all + 1) * sizeof(*found)), *o;
+
+    while ((o = table_next(d->operations, &pos)) != NULL)
+        if (view_eq(o->endpoint, endpoint) && (waits(o) || o->state == OP_STATE_UNKNOWN))
+            found[n++] = o;
+    qsort(found, n, sizeof(*found), by_turn);
+    n = n < CARRIED_OPERATIONS ? n : CARRIED_OPERATIONS;
+    qsort(found, n, sizeof(*found), by_age);
+    for (size_t i = 0; i < n; i++)
+        found[i] = operation_copy(found[i]);
+    t->carried_operations = found;
+    t->carried_operation_count = n;
+}
+
+/* An endpoint that had no registration has one. */
+static void arrive(struct disk *d, struct txn *t)
+{
+    struct disk_device *device = find_device(d, t->registration->endpoint);
+
+    if (!device)
+        return;
+    device->offline = false;
+    carry_observations(d, device, t);
+    carry_operations(d, t->registration->endpoint, t);
+}
+
 /* ---- transactions ---- */
 
-static int put_registration(struct disk *d, const struct txn *t)
+static int put_registration(struct disk *d, struct txn *t)
 {
     const struct registration *r = t->registration;
     struct disk_row *old = find(d, r->endpoint);
@@ -135,6 +284,8 @@ static int put_registration(struct disk *d, const struct txn *t)
     (void)table_put(d->by_row, hash(row->r->row), row);
     mark(d, r->id);
     raise_marks(d, r);
+    if (!old)
+        arrive(d, t);
     return ERR_OK;
 }
 
@@ -146,7 +297,8 @@ static int del_registration(struct disk *d, const struct txn *t)
         return ERR_OK;
     if (row->r->generation > t->generation)
         return ERR_STALE;
-    drop_observations(d, t->row);
+    leave_observations(d, t->row);
+    need_device(d, row->r->endpoint)->offline = true;
     drop_row(d, row);
     return ERR_OK;
 }
@@ -180,8 +332,15 @@ static int put_observation(struct disk *d, const struct txn *t)
         drop_observation(d, o);
     o = mem_new(sizeof(*o));
     o->o = t->observation;
-    o->text = mem_text(t->observation.attributes.p, t->observation.attributes.n);
+    o->device = need_device(d, row->r->endpoint);
+    o->text = mem_new(t->observation.attributes.n + t->observation.paths.n + 1);
+    if (t->observation.attributes.n)
+        memcpy(o->text, t->observation.attributes.p, t->observation.attributes.n);
+    if (t->observation.paths.n)
+        memcpy(o->text + t->observation.attributes.n, t->observation.paths.p,
+               t->observation.paths.n);
     o->o.attributes = view_of(o->text, t->observation.attributes.n);
+    o->o.paths = view_of(o->text + t->observation.attributes.n, t->observation.paths.n);
     (void)table_put(d->observations, hash(o->o.token), o);
     mark(d, o->o.token);
     return ERR_OK;
@@ -197,7 +356,90 @@ static int del_observation(struct disk *d, const struct txn *t)
     return ERR_OK;
 }
 
-static int apply(struct disk *d, const struct txn *t)
+/* The one that had the key, or the id, first. */
+static const struct operation *find_first(const struct disk *d, const struct operation *o)
+{
+    struct operation *first;
+    size_t pos = 0;
+
+    while ((first = table_next(d->operations, &pos)) != NULL)
+        if (operation_of_key(first, o->key))
+            return first;
+    return disk_operation(d, &o->id);
+}
+
+static size_t waiting(const struct disk *d, struct view endpoint)
+{
+    const struct operation *o;
+    size_t pos = 0, n = 0;
+
+    while ((o = table_next(d->operations, &pos)) != NULL)
+        n += waits(o) && view_eq(o->endpoint, endpoint);
+    return n;
+}
+
+static int put_operation(struct disk *d, struct txn *t)
+{
+    const struct operation *o = t->operation, *first = find_first(d, o);
+    const struct disk_device *device = find_device(d, o->endpoint);
+    bool registered = find(d, o->endpoint) != NULL;
+
+    if (o->endpoint.n == 0 || o->endpoint.n > ENDPOINT_MAX || o->key.n > OP_KEY_MAX)
+        return ERR_INVALID;
+    if (first) {
+        t->carried_operations = mem_new(sizeof(struct operation *));
+        t->carried_operations[t->carried_operation_count++] = operation_copy(first);
+        return view_eq(first->key, o->key) && first->key_hash != o->key_hash ? ERR_KEYREUSED
+                                                                             : ERR_EXISTS;
+    }
+    if (!registered && !device)
+        return ERR_UNREGISTERED;
+    if (registered && t->dormant)
+        return ERR_CONFLICT;
+    if (!registered && waiting(d, o->endpoint) >= WAITING_MAX)
+        return ERR_QUEUE;
+    (void)need_device(d, o->endpoint);
+    (void)table_put(d->operations, hash_id(&o->id), operation_copy(o));
+    return ERR_OK;
+}
+
+static bool may_follow(enum op_state from, enum op_state to)
+{
+    if (from == OP_STATE_UNKNOWN)
+        return to == OP_STATE_DONE || to == OP_STATE_REJECTED || to == OP_STATE_DEVICE_ERROR;
+    return !op_state_settled(from);
+}
+
+static int set_operation(struct disk *d, const struct txn *t)
+{
+    const struct operation *to = t->operation;
+    struct operation *old = table_get(d->operations, hash_id(&to->id), operation_of_id, &to->id);
+    struct operation next;
+
+    if (!old)
+        return ERR_NOTFOUND;
+    if (!may_follow(old->state, to->state))
+        return ERR_STALE;
+    next = *old;
+    next.state = to->state;
+    next.late = to->late;
+    next.token = to->token;
+    next.settled_ms = to->settled_ms;
+    next.rc = to->rc;
+    next.code = to->code;
+    next.result_format = to->result_format;
+    next.result = to->result;
+    next.result_text = to->result_text;
+    next.location = to->location;
+    next.attempt_count = to->attempt_count;
+    memcpy(next.attempts, to->attempts, sizeof(next.attempts));
+    (void)table_del(d->operations, hash_id(&old->id), old);
+    (void)table_put(d->operations, hash_id(&next.id), operation_copy(&next));
+    mem_free(old);
+    return ERR_OK;
+}
+
+static int apply(struct disk *d, struct txn *t)
 {
     switch (t->kind) {
     case TXN_PUT_REGISTRATION:
@@ -210,9 +452,11 @@ static int apply(struct disk *d, const struct txn *t)
         return put_observation(d, t);
     case TXN_DEL_OBSERVATION:
         return del_observation(d, t);
-    case TXN_PUT_MODEL:
     case TXN_PUT_OPERATION:
+        return put_operation(d, t);
     case TXN_SET_OPERATION:
+        return set_operation(d, t);
+    case TXN_PUT_MODEL:
     case TXN_RECORD:
     case TXN_PUT_PROFILE:
     case TXN_DEL_PROFILE:
@@ -271,6 +515,7 @@ void disk_fini(struct disk *d)
     struct disk_observation *o;
     struct disk_row *row;
     struct disk_mark *m;
+    void *item;
     size_t pos = 0;
 
     disk_crash(d);
@@ -280,6 +525,12 @@ void disk_fini(struct disk *d)
         drop_row(d, row);
     for (pos = 0; (m = table_next(d->marks, &pos)) != NULL;)
         mem_free(m);
+    for (pos = 0; (item = table_next(d->known, &pos)) != NULL;)
+        mem_free(item);
+    for (pos = 0; (item = table_next(d->operations, &pos)) != NULL;)
+        mem_free(item);
+    table_free(d->known);
+    table_free(d->operations);
     table_free(d->by_endpoint);
     table_free(d->by_row);
     table_free(d->marks);
@@ -325,4 +576,14 @@ const struct observation *disk_observation(const struct disk *d, uint64_t token)
 size_t disk_size(const struct disk *d)
 {
     return table_size(d->by_row);
+}
+
+const struct operation *disk_operation(const struct disk *d, const struct op_id *id)
+{
+    return table_get(d->operations, hash_id(id), operation_of_id, id);
+}
+
+const struct disk_device *disk_known(const struct disk *d, struct view endpoint)
+{
+    return find_device(d, endpoint);
 }

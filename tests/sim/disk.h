@@ -11,6 +11,8 @@ struct disk {
     struct table *by_endpoint, *by_row; /* struct disk_row */
     struct table *marks;            /* struct disk_mark: every id and token that was ever durable */
     struct table *observations;     /* struct disk_observation by token */
+    struct table *known;            /* struct disk_device by endpoint */
+    struct table *operations;       /* struct operation by id */
     uint64_t now;                   /* the owner's, before disk_commit */
     uint64_t row, generation;       /* highest ever committed */
     struct mbox_node *head, **tail; /* submitted, not committed */
@@ -28,7 +30,14 @@ struct disk_mark {
 };
 struct disk_observation {
     struct observation o;
-    char *text; /* attributes */
+    char *text; /* attributes and paths */
+    const struct disk_device *device;
+};
+/* An endpoint that something belongs to, or that was registered once. */
+struct disk_device {
+    bool offline;
+    size_t n;
+    char endpoint[];
 };
 
 void disk_init(struct disk *d);
@@ -50,5 +59,9 @@ bool disk_ever(const struct disk *d, uint64_t id);
 uint64_t disk_since(const struct disk *d, uint64_t id);
 const struct observation *disk_observation(const struct disk *d, uint64_t token);
 size_t disk_size(const struct disk *d);
+/* NULL when there is none. */
+const struct operation *disk_operation(const struct disk *d, const struct op_id *id);
+/* NULL for an endpoint that was never registered, or that nothing belonged to yet. */
+const struct disk_device *disk_known(const struct disk *d, struct view endpoint);
 
 #endif

@@ -436,8 +436,11 @@ static void load(struct world *w, int64_t outage_ms)
     }
     for (pos = 0; (o = table_next(w->disk.observations, &pos)) != NULL;) {
         uint16_t home;
-        int rc = directory_locate(w->dir, o->o.registration_id, &home);
+        int rc;
 
+        if (o->o.row == 0)
+            continue; /* its endpoint is not registered */
+        rc = directory_locate(w->dir, o->o.registration_id, &home);
         if (rc == ERR_OK)
             rc = core_load_observation(w->lanes[home].core, &o->o, w->now);
         world_check(w, rc == ERR_OK, "a stored observation was not loaded: %s", err_name(rc));

@@ -216,7 +216,7 @@ static void register_replaces_and_passes_observations(void **state)
     assert_int_equal(read_registrations(f->reader, 2, 10, rows_add, &rows), ERR_OK);
     assert_int_equal(rows.count, 1);
     assert_registration(rows.r[0], &r);
-    /* The next registration ends without a successor: so do they, but no one else's. */
+    /* The next registration ends without a successor: they wait, but no one else's. */
     assert_int_equal(run(f->store, del_txn(r.row, r.generation)), ERR_OK);
     assert_int_equal(count_observations(f), 1);
 }

@@ -256,6 +256,44 @@ static void newer_and_foreign_databases_are_refused(void **state)
     assert_int_equal(store_open(&cfg, &s), ERR_STORE);
 }
 
+/* ---- our own steps ---------------------------------------------------------------------- */
+
+/* Observations of the first version belong to endpoints in the second. */
+static void observations_get_an_endpoint(void **state)
+{
+    struct fixture *f = *state;
+    struct progress p = {.die_at = 100};
+    struct observed o = {0};
+    struct schema_step steps[2];
+    uint64_t devices;
+
+    assert_int_equal(schema_steps[1].version, 2);
+    steps[0] = schema_steps[0];
+    steps[1] = schema_steps[1];
+    old_database(f);
+    run_sql(f, "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300)"
+               "INSERT INTO observation SELECT i * 1000003 - 150000000, (i % 100 + 1) * 3, 1, "
+               "'/3/0/9', -1, 'pmin=5', 77 FROM n");
+    run_sql(f, "INSERT INTO observation VALUES (5, 4, 1, '/3', -1, '', 0)"); /* of none */
+    kill_while_migrating(f, steps, 100);
+    assert_int_equal(number(f, "PRAGMA user_version"), 1);
+    assert_int_equal(number(f, "SELECT count(*) FROM observation WHERE device <> 0"), 2 * CHUNK);
+    p.die_at = 0;
+    assert_int_equal(migrate(f, steps, 2, &p), ERR_OK);
+    assert_int_equal(p.first_done, 3 * CHUNK);
+    assert_int_equal(number(f, "PRAGMA user_version"), 2);
+    assert_int_equal(number(f, "SELECT count(*) FROM observation"), 300);
+    assert_int_equal(number(f, "SELECT count(*) FROM device"), 100);
+    assert_int_equal(number(f, "SELECT count(*) FROM observation o JOIN registration r USING (row) "
+                               "JOIN device d ON d.id = o.device "
+                               "WHERE d.endpoint = r.endpoint AND paths = '' AND since = 77"),
+                     300);
+    fixture_open(f);
+    assert_int_equal(read_wanted(f->reader, VIEW_LIT("e7"), observed_add, &o), ERR_OK);
+    assert_int_equal(o.count, 3);
+    assert_int_equal(read_device_count(f->reader, &devices), ERR_OK);
+}
+
 static void our_steps_ascend(void **state)
 {
     struct fixture *f = *state;
@@ -285,6 +323,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_failing_chunk_can_be_repaired, fixture_folder,
                                         fixture_teardown),
         cmocka_unit_test_setup_teardown(newer_and_foreign_databases_are_refused, fixture_folder,
+                                        fixture_teardown),
+        cmocka_unit_test_setup_teardown(observations_get_an_endpoint, fixture_folder,
                                         fixture_teardown),
         cmocka_unit_test_setup_teardown(our_steps_ascend, fixture_folder, fixture_teardown),
     };
