@@ -147,6 +147,8 @@ T := $(B)/tests
 UNIT := $(patsubst tests/unit/%.c,$(T)/unit/%,$(wildcard tests/unit/test_*.c))
 SIM := $(patsubst tests/sim/%.c,$(T)/sim/%,$(wildcard tests/sim/sim_*.c))
 FUZZ := $(patsubst tests/fuzz/%.c,$(T)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+# What the tests of tests/vectors talk to.
+VECTORS := $(patsubst tests/vectors/%.c,$(T)/vectors/%,$(wildcard tests/vectors/*.c))
 BENCH := $(patsubst tests/bench/%.c,$(T)/bench/%,$(wildcard tests/bench/bench_*.c))
 # What the simulations share: every other .c of the folder.
 SIM_COMMON := $(patsubst %.c,$(OBJ)/%.o,$(filter-out tests/sim/sim_%,$(wildcard tests/sim/*.c)))
@@ -155,7 +157,7 @@ UNIT_COMMON := $(patsubst %.c,$(OBJ)/%.o,$(filter-out tests/unit/test_%,$(wildca
 FUZZ_MAIN = $(if $(FUZZ_LDFLAGS),,$(OBJ)/tests/fuzz/replay_main.o)
 
 .PHONY: tests
-tests: all $(UNIT) $(SIM) $(FUZZ) $(BENCH)
+tests: all $(UNIT) $(SIM) $(FUZZ) $(BENCH) $(VECTORS)
 
 $(UNIT): $(T)/unit/%: $(OBJ)/tests/unit/%.o $(UNIT_COMMON) $(LIB)
 	@mkdir -p $(@D)
@@ -163,6 +165,9 @@ $(UNIT): $(T)/unit/%: $(OBJ)/tests/unit/%.o $(UNIT_COMMON) $(LIB)
 $(SIM): $(T)/sim/%: $(OBJ)/tests/sim/%.o $(SIM_COMMON) $(LIB)
 	@mkdir -p $(@D)
 	$(LINK) -o $@ $< $(SIM_COMMON) $(LIB) $(LIB_LIBS) -lpthread -lm
+$(VECTORS): $(T)/vectors/%: $(OBJ)/tests/vectors/%.o $(LIB)
+	@mkdir -p $(@D)
+	$(LINK) -o $@ $< $(LIB) $(LIB_LIBS) -lpthread -lm
 $(BENCH): $(T)/bench/%: $(OBJ)/tests/bench/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(LINK) -o $@ $< $(LIB) $(LIB_LIBS) -lpthread -lm
@@ -182,7 +187,7 @@ STAGES ?= build unit
 RUN_ALL = +@B='$(B)' VENV='$(VENV)' MAKE='$(MAKE)' JOBS='$(JOBS)' SEEDS='$(SEEDS)' \
 	FUZZ_SECONDS='$(FUZZ_SECONDS)' tests/run-all
 
-.PHONY: deps run check stages unit sim replay e2e storm interop lint selftest tidy bench
+.PHONY: deps run check stages unit sim replay vectors e2e storm interop lint selftest tidy bench
 deps:
 	@contrib/deps.sh build test
 
@@ -191,7 +196,7 @@ run:
 	+@$(SUBMAKE) all
 	@exec $(DAEMON) --run-dir run $(RUN_ARGS)
 
-CHECK_STAGES := build lint selftest unit replay sim e2e interop requirements
+CHECK_STAGES := build lint selftest unit replay vectors sim e2e interop requirements
 check: deps
 	$(RUN_ALL) $(CHECK_STAGES)
 
@@ -202,7 +207,8 @@ stages:
 unit: $(UNIT)
 sim: $(SIM)
 replay: $(FUZZ)
-unit sim replay:
+vectors: $(VECTORS)
+unit sim replay vectors:
 	$(RUN_ALL) $@
 e2e storm interop lint selftest tidy: all
 	$(RUN_ALL) $@
@@ -244,7 +250,7 @@ ci: deps
 	    STAGES='$(CHECK_STAGES) tidy distcheck' stages || :
 	+@LABEL=asan TIMEOUT_SCALE=3 SIM_DATAGRAMS=500000 $(CI_MAKE) B=$(B)/asan CC=clang \
 	    CONFIGURE_FLAGS='$(ASAN_FLAGS)' FUZZ_SECONDS=20 \
-	    STAGES='build unit replay sim e2e fuzz' stages || :
+	    STAGES='build unit replay vectors sim e2e fuzz' stages || :
 	+@LABEL=tsan TIMEOUT_SCALE=5 $(CI_MAKE) B=$(B)/tsan CC=clang \
 	    CONFIGURE_FLAGS='$(TSAN_FLAGS)' SEEDS=10 \
 	    STAGES='build unit sim storm' stages || :
