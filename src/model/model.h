@@ -690,4 +690,87 @@ void txn_free(struct txn *t);
 /* Frees what was carried: nothing of the transaction has happened. */
 void txn_uncarry(struct txn *t);
 
+/* ---- profile IDs: what a pid stands for (LwM2M Core 6.2.1) ----------------------------------- */
+
+#define PROFILE_ID_MAX 160     /* bytes of one id */
+#define PROFILE_IDS_MAX 8      /* ids in one pid */
+#define PROFILE_LINKS_MAX 8192 /* bytes of the links of one id */
+
+enum profile_kind {
+    PROFILE_DYNAMIC, /* "<suite>:<lower-case hex>": a hash of the list, made by the client */
+    PROFILE_OMA,     /* "oma:<name>": registered with OMA */
+    PROFILE_VENDOR   /* "v:<name>" */
+};
+/* ERR_MALFORMED on anything else. */
+int profiles_kind(struct view id, enum profile_kind *ret_kind);
+
+struct profile_ids {
+    struct view v[PROFILE_IDS_MAX]; /* borrowed from the pid */
+    uint8_t n;
+};
+/* The value of pid: one id, or a comma-separated list in double quotes. ERR_MALFORMED, ERR_INVALID
+ * past PROFILE_IDS_MAX. */
+int profiles_split(struct view pid, struct profile_ids *ret_ids);
+
+/* What one id stands for. Immutable, reference counted (atomic). */
+struct profile_entry {
+    _Atomic uint32_t refs;
+    enum profile_source source;
+    bool from_file;
+    int64_t since_ms;  /* Unix ms; 0 when from a file */
+    struct view id;    /* these two lie in the same allocation */
+    struct view links; /* canonical link-format of objects and instances, without a root link */
+    char text[];
+};
+
+/*
+ * The known ids, for all threads. An id has one meaning from the file and one from the store or
+ * from a device; that of the file counts. At the limit the one learned longest ago goes.
+ */
+struct profiles;
+/* `limit`: most ids; `learn`: whether devices may define ids. The key is for what was refused. */
+struct profiles *profiles_new(size_t limit, bool learn, const struct hash_key *key);
+void profiles_free(struct profiles *p);
+/* A reference, or NULL when the id is not known. */
+struct profile_entry *profiles_get(struct profiles *p, struct view id);
+void profiles_unref(struct profile_entry *e); /* NULL is fine */
+size_t profiles_size(struct profiles *p);
+/* References to the at most n ids after `after` in ascending order ("" from the start). */
+size_t profiles_page(struct profiles *p, struct view after, struct profile_entry **ret, size_t n);
+
+/* What a change did besides. */
+struct profiles_effect {
+    bool changed;  /* the id means something else now, or something at last */
+    bool conflict; /* … and it meant something else before */
+    bool evicted;  /* `gone` had to make room */
+    char gone[PROFILE_ID_MAX + 1];
+};
+/* Defines an id: by an operator, or as the store has it. ERR_CONFLICT when the file defines it,
+ * ERR_FULL when nothing learned is left to go, ERR_TOOLARGE past PROFILE_LINKS_MAX, ERR_MALFORMED
+ * (the id), ERR_NOMEM. */
+int profiles_set(struct profiles *p, struct view id, struct view links, enum profile_source source,
+                 int64_t since_ms, struct profiles_effect *ret_effect);
+/* The same by a device. Never changes what is configured: ERR_EXISTS. */
+int profiles_learn(struct profiles *p, struct view id, struct view links, int64_t since_ms,
+                   struct profiles_effect *ret_effect);
+/* ERR_NOTFOUND; ERR_CONFLICT when the file defines it. */
+int profiles_forget(struct profiles *p, struct view id);
+
+/* One line of the file. */
+struct profile_line {
+    struct view id, links;
+};
+/* Takes the lines in place of those of the file before. ERR_FULL past the limit (of the lines
+ * alone), ERR_DUPLICATE, ERR_MALFORMED, ERR_TOOLARGE, ERR_NOMEM: all is as before. */
+int profiles_set_file(struct profiles *p, const struct profile_line *lines, size_t n);
+
+/*
+ * Only who was refused with an id alone and then tells the list says what the id stands for (with a
+ * list beside it from the start, the id may stand for something else, and the union is meant). The
+ * last some thousand refusals are remembered.
+ */
+void profiles_note_refusal(struct profiles *p, struct view endpoint, struct view id);
+/* False when devices may not define ids. */
+bool profiles_was_refused(struct profiles *p, struct view endpoint, struct view id);
+
 #endif
