@@ -188,20 +188,17 @@ static void put_identity(cJSON *json, const struct identity *id)
     put_view_unless_empty(object, "name", id->name);
 }
 
-/* One id, or a quoted comma list of them (LwM2M Core 6.2.1). */
 static void put_profiles(cJSON *json, struct view pid)
 {
-    struct view rest = pid, id;
-    cJSON *array = pid.n > 0 ? cJSON_AddArrayToObject(json, "profileIds") : NULL;
+    struct profile_ids ids;
+    cJSON *array;
 
-    while (array && view_split(&rest, ',', &id)) {
-        char *text;
+    if (profiles_split(pid, &ids) < 0)
+        return;
+    array = cJSON_AddArrayToObject(json, "profileIds");
+    for (uint8_t i = 0; i < ids.n; i++) {
+        char *text = mem_text(ids.v[i].p, ids.v[i].n);
 
-        if (id.n > 0 && id.p[0] == '"')
-            id = view_sub(id, 1, id.n);
-        if (id.n > 0 && id.p[id.n - 1] == '"')
-            id.n--;
-        text = mem_text(id.p, id.n);
         if (text)
             cJSON_AddItemToArray(array, cJSON_CreateString(text));
         mem_free(text);

@@ -164,6 +164,9 @@ const struct link_param *link_param(const struct link *l, const char *name);
  * to say of it, then the links in ascending order, without the alternate path in front of them.
  * Read again (store to memory) it gives the same list. */
 int link_objlist(struct view text, const struct hash_key *key, struct objlist **ret_list);
+/* The text of a list without its root link: what devices with other formats or another alternate
+ * path have in common. Borrowed from the list. */
+struct view link_entries(const struct objlist *list);
 
 /* ---- content: payloads by Content-Format --------------------------------------------------- */
 

@@ -436,3 +436,14 @@ int link_objlist(struct view text, const struct hash_key *key, struct objlist **
     *ret_list = finish_list(c.list, size, c.alt_path, key);
     return ERR_OK;
 }
+
+struct view link_entries(const struct objlist *list)
+{
+    struct view rest = list->text, root;
+
+    if (list->alt_path.n == 0 && list->format_count == 0)
+        return list->text;
+    /* A path may hold a comma, the parameters that we write do not. */
+    (void)view_split(&rest, '>', &root);
+    return view_split(&rest, ',', &root) ? rest : VIEW_NONE;
+}

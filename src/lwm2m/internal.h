@@ -279,6 +279,33 @@ void params_parse(struct arena *a, const struct request *req, struct params *ret
 /* Whether a name can be an endpoint: 1 to 255 bytes of UTF-8 without control characters. */
 int params_check_endpoint(struct view v);
 
+/* ---- pid.c: profile IDs of Register and Update ----------------------------------------------- */
+
+struct pid_question {
+    struct view pid;           /* as sent, checked by params_parse */
+    struct view payload;       /* link-format, may be empty */
+    struct view endpoint;      /* of a Register, which may define an id; "" = may not */
+    const struct objlist *old; /* of an Update: the list so far; else NULL */
+};
+struct pid_answer {
+    struct objlist *list; /* a reference */
+    struct view unknown;  /* the first id we do not know, "" when none; borrowed; also on failure */
+    bool teaches;         /* once the Register is durable, pid_learn is to be called */
+};
+/* The union of what the ids stand for and the payload. ERR_PROFILE when an id is not known and the
+ * payload cannot stand alone; failures of parsing. */
+int pid_resolve(struct domain *d, const struct pid_question *q, struct pid_answer *ret);
+/* The objects that every device has are in it: more than an addition to a profile. */
+bool pid_stands_alone(const struct objlist *list);
+/* All ids of this pid are known. */
+bool pid_known(struct domain *d, struct view pid);
+/* A Register or Update was refused because of an unknown id. */
+void pid_refused(struct domain *d, const struct pid_question *q);
+/* The single id of the device's pid stands for the device's list: remembers and stores it. */
+void pid_learn(struct domain *d, const struct device *dev, uint64_t now);
+/* "6:ab is not a known profile"; NULL without memory. */
+char *pid_detail(struct view unknown);
+
 /* ---- job.c: durable writes under way --------------------------------------------------------- */
 
 enum job_kind {
@@ -309,6 +336,7 @@ struct job {
     uint64_t *ids;           /* RENEW: owned */
     size_t id_count;
     bool superseded; /* REGISTER: a newer one of the endpoint waits */
+    bool teaches;    /* REGISTER: defines its profile ID (pid.c) */
 };
 
 struct job *job_new(enum job_kind kind, uint64_t id);

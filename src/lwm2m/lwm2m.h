@@ -13,6 +13,10 @@
  * - An Update from a new address is accepted without security too (NAT; some clients stop for ever
  *   on 4.04): the registration id is what its holder was given. With a proven identity the new
  *   peer must have proven the same one.
+ * - A list beside profile IDs adds to what they stand for. An ID is learned from a device that was
+ *   refused with it alone and then tells it together with a whole list; if another device says
+ *   otherwise, the newest counts. Names are never learned. In an Update a list without /1 or /3
+ *   adds to the profiles of the registration, too; a whole one replaces everything.
  * - A client that omits lt does not expire before its /1/x/1 was read or written.
  * - One operation of a device is on the wire at a time (NSTART), in the order they came. When the
  *   device moves or registers anew they are sent again, but for Execute and Create that may have
@@ -46,6 +50,7 @@ struct domain_config {
     size_t read_body_limit;         /* answers: 16 MiB */
     const struct profile *profiles; /* [0] is the default; domain_ops.profile chooses */
     size_t profile_count;
+    struct profiles *profile_ids; /* shared by all shards; NULL: none is known or learned */
     /* Which we are, of how many: slots are minted so that slot % shards == shard. */
     uint16_t shard, shards;
 };

@@ -104,10 +104,12 @@ static int take_sms(struct params *p, struct view v)
 
 static int take_pid(struct params *p, struct view v)
 {
-    if (v.n == 0 || !is_clean(v))
-        return ERR_INVALID;
-    p->pid = v;
-    return ERR_OK;
+    struct profile_ids ids;
+    int rc = profiles_split(v, &ids);
+
+    if (rc == ERR_OK)
+        p->pid = v;
+    return rc;
 }
 
 /* ---- the query ------------------------------------------------------------------------------- */

@@ -13,6 +13,8 @@ struct applicant {
     struct identity identity;
     struct view endpoint; /* of the query, or of the identity */
     struct objlist *list; /* owned */
+    struct view unknown;  /* a profile ID that we do not know, "" when none */
+    bool teaches;         /* says what its profile ID stands for */
 };
 
 /* ---- checks ---------------------------------------------------------------------------------- */
@@ -56,14 +58,34 @@ static int why_empty(struct view text)
     return found || text.n == 0 ? ERR_PROFILE : ERR_MALFORMED;
 }
 
+static struct pid_question question(const struct applicant *a)
+{
+    return (struct pid_question){
+        .pid = a->params.pid, .payload = a->req->body, .endpoint = a->endpoint};
+}
+
+static int check_profiles(struct domain *d, struct applicant *a)
+{
+    struct pid_question q = question(a);
+    struct pid_answer answer;
+    int rc = pid_resolve(d, &q, &answer);
+
+    a->list = answer.list;
+    a->unknown = answer.unknown;
+    a->teaches = answer.teaches;
+    return rc == ERR_OK && a->list->count == 0 ? ERR_PROFILE : rc;
+}
+
 static int check_list(struct domain *d, struct applicant *a)
 {
     int rc;
 
-    if (a->req->body.n == 0)
+    if (a->req->body.n == 0 && a->params.pid.n == 0)
         return why_empty(a->req->body);
-    if (a->req->format != FORMAT_NONE && a->req->format != FORMAT_LINK)
+    if (a->req->body.n > 0 && a->req->format != FORMAT_NONE && a->req->format != FORMAT_LINK)
         return ERR_FORMAT;
+    if (a->params.pid.n > 0)
+        return check_profiles(d, a);
     rc = objlist_pool_parse(d, a->req->body, &a->list);
     if (rc < 0)
         return rc;
@@ -122,6 +144,8 @@ static void tell_refusal(struct domain *d, const struct applicant *a, int rc, ui
     e->flow = a->req->flow;
     if (a->params.what != NULL && rc == a->params.rc)
         e->detail = mem_text(a->params.what, strlen(a->params.what));
+    else if (rc == ERR_PROFILE && a->unknown.n > 0)
+        e->detail = pid_detail(a->unknown);
     domain_emit(d, e);
 }
 
@@ -134,6 +158,11 @@ static void refuse(struct domain *d, struct request *req, const struct applicant
         return;
     }
     counter_add(d->counters, COUNTER_register_refused, 1);
+    if (rc == ERR_PROFILE && a->unknown.n > 0) {
+        struct pid_question q = question(a);
+
+        pid_refused(d, &q);
+    }
     domain_refuse(d, req, rc, now);
     tell_refusal(d, a, rc, now);
 }
@@ -292,6 +321,7 @@ static int start(struct domain *d, struct request *req, struct applicant *a, uin
         discard(d, dev);
         return rc;
     }
+    job->teaches = a->teaches;
     d->register_jobs++;
     supersede(d, job);
     job->pending = engine_defer(d->engine, req, now);
@@ -353,5 +383,7 @@ void registration_done(struct domain *d, struct job *job, int rc, uint64_t now)
     if (job->pending != NULL)
         answer_created(d, job->pending, dev->id, now);
     domain_tell(d, EVENT_REGISTERED, dev, now);
+    if (job->teaches)
+        pid_learn(d, dev, now);
     job_free(job);
 }

@@ -107,16 +107,65 @@ static int set_text(struct change *c, unsigned what, char **slot, const char *ha
     return device_set_text(slot, v);
 }
 
-static int find_list(struct domain *d, const struct device *dev, const struct request *req,
-                     struct change *c)
+/* With a pid the list is what both come to; an addition to the profiles that the registration has
+ * may come without it, for an Update carries what has changed. */
+static int find_profile_list(struct domain *d, const struct device *dev, const struct request *req,
+                             struct view pid, struct change *c)
 {
+    struct pid_question q = {.pid = pid, .payload = req->body, .old = dev->list};
+    struct pid_answer answer;
+    int rc = pid_resolve(d, &q, &answer);
+
+    c->list = answer.list;
+    if (rc == ERR_PROFILE && answer.unknown.n > 0) {
+        q.endpoint = device_endpoint(dev);
+        pid_refused(d, &q);
+    }
+    return rc;
+}
+
+/* The pid that counts besides the payload, "" when none does. */
+static struct view pid_beside(struct domain *d, const struct device *dev, const struct params *p,
+                              const struct objlist *told)
+{
+    const char *have = dev->rare != NULL ? dev->rare->pid : NULL;
+
+    if ((p->given & PARAMS_PID) != 0 || have == NULL)
+        return p->pid;
+    return pid_stands_alone(told) || !pid_known(d, view_str(have)) ? VIEW_NONE : view_str(have);
+}
+
+static int find_told_list(struct domain *d, const struct device *dev, const struct request *req,
+                          const struct params *p, struct change *c)
+{
+    struct view pid;
     int rc;
 
-    if (req->body.n == 0)
-        return ERR_OK;
     if (req->format != FORMAT_NONE && req->format != FORMAT_LINK)
         return ERR_FORMAT;
     rc = objlist_pool_update(d, dev->list, req->body, &c->list);
+    if (rc < 0)
+        return rc;
+    pid = pid_beside(d, dev, p, c->list);
+    if (pid.n == 0)
+        return ERR_OK;
+    objlist_pool_unref(d, c->list);
+    c->list = NULL;
+    return find_profile_list(d, dev, req, pid, c);
+}
+
+static int find_list(struct domain *d, const struct device *dev, const struct request *req,
+                     const struct params *p, struct change *c)
+{
+    const char *have = dev->rare != NULL ? dev->rare->pid : NULL;
+    int rc = ERR_OK;
+
+    if (req->body.n > 0)
+        rc = find_told_list(d, dev, req, p, c);
+    else if ((p->given & PARAMS_PID) != 0 && !view_eq(view_str(have), p->pid))
+        rc = find_profile_list(d, dev, req, p->pid, c);
+    else
+        return ERR_OK;
     if (rc < 0)
         return rc;
     if (c->list->count == 0)
@@ -145,7 +194,7 @@ static int find_changes(struct domain *d, const struct device *dev, const struct
                         const struct params *p, struct change *c)
 {
     const struct device_rare *rare = dev->rare;
-    int rc = find_list(d, dev, req, c);
+    int rc = find_list(d, dev, req, p, c);
 
     if (rc < 0)
         return rc;
@@ -161,9 +210,6 @@ static int find_changes(struct domain *d, const struct device *dev, const struct
         rc = set_text(c, CHANGE_PID, &c->pid, rare != NULL ? rare->pid : NULL, p->pid);
     if (rc < 0)
         return rc;
-    /* A new profile without the list it stands for says nothing to us (Core 6.2.1, 4.09). */
-    if ((c->what & CHANGE_PID) != 0 && c->list == NULL)
-        return ERR_PROFILE;
     if (!device_has_flow(d, dev, &req->flow)) {
         c->flow = req->flow;
         c->what |= CHANGE_FLOW;

@@ -772,5 +772,7 @@ int profiles_set_file(struct profiles *p, const struct profile_line *lines, size
 void profiles_note_refusal(struct profiles *p, struct view endpoint, struct view id);
 /* False when devices may not define ids. */
 bool profiles_was_refused(struct profiles *p, struct view endpoint, struct view id);
+/* It has told the list: the next time it must be refused again. */
+void profiles_clear_refusal(struct profiles *p, struct view endpoint, struct view id);
 
 #endif

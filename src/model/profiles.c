@@ -529,3 +529,14 @@ bool profiles_was_refused(struct profiles *p, struct view endpoint, struct view 
     pthread_mutex_unlock(&p->lock);
     return was;
 }
+
+void profiles_clear_refusal(struct profiles *p, struct view endpoint, struct view id)
+{
+    uint64_t hash = refusal(p, endpoint, id);
+    uint64_t *place = &p->refusals[(hash >> 1) % REFUSALS];
+
+    pthread_mutex_lock(&p->lock);
+    if (*place == hash)
+        *place = 0;
+    pthread_mutex_unlock(&p->lock);
+}

@@ -411,7 +411,10 @@ void fix_open(struct fix *f)
         f->dir->claims = table_new(0);
         assert_non_null(f->dir->claims);
         f->dir_owned = true;
+        f->profiles = profiles_new(FIX_PROFILES, true, &f->key);
+        assert_non_null(f->profiles);
     }
+    f->cfg.profile_ids = f->profiles;
     f->e = engine_new(&f->engine_cfg, &engine_ops, f, &f->random, &f->counters, f->now);
     assert_non_null(f->e);
     f->d = domain_new(&f->cfg, &ops, f, f->e, f->models, &f->random, &f->counters, &f->key, f->now,
@@ -432,6 +435,7 @@ struct fix *fix_beside(struct fix *f)
     struct fix *g = fix_new_closed();
 
     g->dir = f->dir;
+    g->profiles = f->profiles;
     g->shard = (uint16_t)(f->shard + 1);
     g->now = f->now;
     random_init(&g->random, 55, 66);
@@ -456,6 +460,7 @@ void fix_free(struct fix *f)
         assert_int_equal(f->dir->alive, 0);
         table_free(f->dir->claims);
         mem_free(f->dir);
+        profiles_free(f->profiles);
     }
     mem_free(f);
 }

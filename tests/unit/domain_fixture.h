@@ -19,6 +19,7 @@
 #define FIX_SENT 64
 #define FIX_BYTES 2048
 #define FIX_EVENTS 256
+#define FIX_PROFILES 8
 #define FIX_WALL INT64_C(1700000000000)
 #define FIX_START UINT64_C(5000000)
 
@@ -49,6 +50,7 @@ struct fix {
     struct counters counters;
     struct hash_key key;
     struct models *models;
+    struct profiles *profiles; /* shared like the directory */
     struct fix_directory *dir;
     bool dir_owned;
     uint16_t shard;

@@ -377,8 +377,8 @@ static void test_payload_quirks(void **state)
     assert_true(view_eq_str(fix_find(f, 1)->list->text, "</>;ct=110,</1/0>,</3/0>,</65000/2>"));
     /* /1 and /3 are missing: tolerated. */
     assert_true(view_eq_str(accepted(f, "lwm2m=1.1&lt=60", "</5>")->list->text, "</5>"));
-    /* A list beside a profile id counts. */
-    assert_string_equal(accepted(f, "lwm2m=1.2&lt=60&pid=6:1234abcd", "</5>")->rare->pid,
+    /* A whole list beside a profile id counts. */
+    assert_string_equal(accepted(f, "lwm2m=1.2&lt=60&pid=6:1234abcd", fix_links)->rare->pid,
                         "6:1234abcd");
 }
 

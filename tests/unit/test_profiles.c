@@ -310,6 +310,10 @@ static void test_refusals(void **state)
     assert_false(profiles_was_refused(p, T("dev2"), T("6:aa")));
     assert_false(profiles_was_refused(p, T("dev1"), T("6:ab")));
     assert_false(profiles_was_refused(p, T("dev16"), T(":aa")));
+    profiles_clear_refusal(p, T("dev2"), T("6:aa"));
+    assert_true(profiles_was_refused(p, T("dev1"), T("6:aa")));
+    profiles_clear_refusal(p, T("dev1"), T("6:aa"));
+    assert_false(profiles_was_refused(p, T("dev1"), T("6:aa")));
 }
 
 static void test_learning_forbidden(void **state)

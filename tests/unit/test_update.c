@@ -116,11 +116,11 @@ static void test_profile_with_its_list(void **state)
     struct fix *f = *state;
     uint64_t id = fix_device(f, 1);
 
-    update(f, 1, id, "pid=6:1234abcd", "</1/0>");
+    update(f, 1, id, "pid=6:1234abcd", "</1/0>,</3/0>");
     assert_int_equal(fix_code(f), PDU_CHANGED);
     assert_string_equal(fix_find(f, 1)->rare->pid, "6:1234abcd");
-    assert_true(view_eq_str(fix_find(f, 1)->list->text, "</1/0>"));
-    update(f, 1, id, "pid=6:5678", "</1/0>");
+    assert_true(view_eq_str(fix_find(f, 1)->list->text, "</1/0>,</3/0>"));
+    update(f, 1, id, "pid=6:5678", "</1/0>,</3/0>");
     assert_string_equal(fix_find(f, 1)->rare->pid, "6:5678");
 }
 
