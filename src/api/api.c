@@ -9,8 +9,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define TICK_MS 1000
-#define BODY_IDLE_FACTOR 4 /* a request must be whole within this many idle timeouts */
 #define LISTEN_BACKLOG 1024
 
 void api_config_defaults(struct api_config *cfg)
@@ -194,20 +192,6 @@ static void body_complete(struct call *c)
         c->route->handle(c);
 }
 
-static void being_served(struct call *c)
-{
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(c->connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    struct conn *conn = info ? info->socket_context : NULL;
-
-    if (!conn)
-        return;
-    pthread_mutex_lock(&c->api->conn_lock);
-    conn->deadline = 0;
-    conn->served = true;
-    pthread_mutex_unlock(&c->api->conn_lock);
-}
-
 static void log_outcome(const struct op *op)
 {
     enum log_level level = op->result.rc < 0 ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG;
@@ -234,7 +218,7 @@ static enum MHD_Result on_access(void *ctx, struct MHD_Connection *connection, c
         if (!c)
             return MHD_NO;
         if (c->answered)
-            being_served(c);
+            conn_serving(c->api, connection);
         return c->result;
     }
     if (*size > 0) {
@@ -253,7 +237,7 @@ static enum MHD_Result on_access(void *ctx, struct MHD_Connection *connection, c
         finish(c);
         return c->answered ? c->result : MHD_YES;
     }
-    being_served(c);
+    conn_serving(c->api, connection);
     body_complete(c);
     return c->answered ? c->result : MHD_YES;
 }
@@ -262,53 +246,13 @@ static void on_completed(void *ctx, struct MHD_Connection *connection, void **st
                          enum MHD_RequestTerminationCode code)
 {
     struct api_listener *l = ctx;
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    struct conn *conn = info ? info->socket_context : NULL;
 
     if (code != MHD_REQUEST_TERMINATED_COMPLETED_OK &&
         code != MHD_REQUEST_TERMINATED_DAEMON_SHUTDOWN)
         api_count(l->api, COUNTER_http_aborted, 1);
     call_free(*state);
     *state = NULL;
-    if (!conn)
-        return;
-    pthread_mutex_lock(&l->api->conn_lock);
-    conn->deadline =
-        clock_mono_ms() + (uint64_t)l->api->cfg.idle_timeout_s * 1000 * BODY_IDLE_FACTOR;
-    pthread_mutex_unlock(&l->api->conn_lock);
-}
-
-static void on_connection(void *ctx, struct MHD_Connection *connection, void **socket_context,
-                          enum MHD_ConnectionNotificationCode code)
-{
-    struct api_listener *l = ctx;
-    struct api *a = l->api;
-    struct conn *conn = *socket_context;
-
-    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-        const union MHD_ConnectionInfo *info =
-            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-
-        conn = mem_new(sizeof(*conn));
-        if (!conn || !info)
-            return;
-        conn->fd = info->connect_fd;
-        conn->deadline =
-            clock_mono_ms() + (uint64_t)a->cfg.idle_timeout_s * 1000 * BODY_IDLE_FACTOR;
-        pthread_mutex_lock(&a->conn_lock);
-        list_push(&a->conns, &conn->node);
-        pthread_mutex_unlock(&a->conn_lock);
-        *socket_context = conn;
-    } else if (conn) {
-        pthread_mutex_lock(&a->conn_lock);
-        list_del(&conn->node);
-        pthread_mutex_unlock(&a->conn_lock);
-        if (!conn->served) /* garbage, or silence, until it was closed */
-            api_count(a, COUNTER_http_refused, 1);
-        mem_free(conn);
-        *socket_context = NULL;
-    }
+    conn_completed(l->api, connection);
 }
 
 /* Percent escapes are decoded after the path is split: an endpoint name may hold a '/'. */
@@ -328,59 +272,6 @@ static void __attribute__((format(printf, 2, 0))) on_mhd_log(void *ctx, const ch
         return;
     vsnprintf(text, sizeof(text), fmt, ap);
     log_debug("http", log_text("detail", text));
-}
-
-/* ---- the ticker: keep-alive of event readers, requests that never get whole ---- */
-
-static void close_overdue(struct api *a, uint64_t now)
-{
-    pthread_mutex_lock(&a->conn_lock);
-    list_each(&a->conns, it)
-    {
-        struct conn *conn = list_item(it, struct conn, node);
-
-        if (conn->deadline != 0 && now >= conn->deadline) {
-            conn->deadline = 0;
-            shutdown(conn->fd, SHUT_RDWR); /* its own thread sees the end and closes it */
-        }
-    }
-    pthread_mutex_unlock(&a->conn_lock);
-}
-
-static void *run_ticker(void *arg)
-{
-    struct api *a = arg;
-
-    pthread_mutex_lock(&a->conn_lock);
-    while (!a->stopping) {
-        struct timespec until;
-        uint64_t now, wake = clock_mono_ms() + TICK_MS;
-
-        until.tv_sec = (time_t)(wake / 1000);
-        until.tv_nsec = (long)(wake % 1000) * 1000000;
-        pthread_cond_timedwait(&a->tick, &a->conn_lock, &until);
-        pthread_mutex_unlock(&a->conn_lock);
-        now = clock_mono_ms();
-        events_tick(a->events, now);
-        close_overdue(a, now);
-        pthread_mutex_lock(&a->conn_lock);
-    }
-    pthread_mutex_unlock(&a->conn_lock);
-    return NULL;
-}
-
-static int start_ticker(struct api *a)
-{
-    pthread_condattr_t attr;
-
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&a->tick, &attr);
-    pthread_condattr_destroy(&attr);
-    if (pthread_create(&a->ticker, NULL, run_ticker, a) != 0)
-        return ERR_LIMIT;
-    a->ticking = true;
-    return ERR_OK;
 }
 
 /* ---- listeners ---- */
@@ -455,7 +346,7 @@ static int serve(struct api_listener *l, int fd)
         {MHD_OPTION_CONNECTION_TIMEOUT, (intptr_t)a->cfg.idle_timeout_s, NULL},
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, 32 * 1024, NULL},
         {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_completed, l},
-        {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)on_connection, l},
+        {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)conn_notify, l},
         {MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t)no_unescape, NULL},
         {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)on_mhd_log, NULL},
         {MHD_OPTION_END, 0, NULL},
@@ -521,7 +412,7 @@ int api_start(const struct api_config *cfg, const struct api_deps *deps, struct 
     if (rc == ERR_OK)
         rc = auth_load(a->auth);
     if (rc == ERR_OK)
-        rc = start_ticker(a);
+        rc = conn_start_ticker(a);
     if (rc == ERR_OK)
         rc = start_listeners(a, ret_failed);
     if (rc < 0) {
@@ -540,14 +431,7 @@ void api_stop(struct api *a)
         events_stop(a->events);
     for (size_t i = 0; i < a->listener_count; i++)
         MHD_stop_daemon(a->listeners[i].daemon);
-    pthread_mutex_lock(&a->conn_lock);
-    a->stopping = true;
-    pthread_mutex_unlock(&a->conn_lock);
-    if (a->ticking) {
-        pthread_cond_signal(&a->tick);
-        pthread_join(a->ticker, NULL);
-        pthread_cond_destroy(&a->tick);
-    }
+    conn_stop_ticker(a);
     if (a->cfg.socket_path)
         unlink(a->cfg.socket_path);
     events_free(a->events);

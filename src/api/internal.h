@@ -23,6 +23,7 @@ struct conn {
     struct list node;
     int fd;
     uint64_t deadline; /* monotonic ms by which the request must be whole; 0 = being served */
+    unsigned ended;    /* ticks in a row that found its end and no data before it */
     bool served;       /* at least one request reached a route */
 };
 
@@ -56,6 +57,20 @@ struct api {
 void api_count(struct api *a, enum counter which, uint64_t n);
 /* The read-only connection of the calling HTTP thread; NULL when the database cannot be opened. */
 struct reader *api_reader(struct api *a);
+
+/* ---- conn: connections, and until when their request must be whole ---- */
+
+/* The request of the connection is whole: it may take as long as it takes. */
+void conn_serving(struct api *a, struct MHD_Connection *connection);
+/* It was answered; another one may come. */
+void conn_completed(struct api *a, struct MHD_Connection *connection);
+/* MHD_NotifyConnectionCallback; ctx is the listener. */
+void conn_notify(void *ctx, struct MHD_Connection *connection, void **socket_context,
+                 enum MHD_ConnectionNotificationCode code);
+/* The thread that closes whom nobody else does: requests that trickle on for four idle timeouts,
+ * and clients that ended before their request was whole (within 3 s). It ticks the events too. */
+int conn_start_ticker(struct api *a);
+void conn_stop_ticker(struct api *a);
 
 /* ---- call: one HTTP request ---- */
 

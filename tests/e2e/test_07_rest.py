@@ -467,6 +467,42 @@ def test_slow_clients_are_counted(impatient):
         time.sleep(0.1)
 
 
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\x16\x03\x01\x02\x00\x01", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"],
+    ids=["nothing", "tls", "half-head"],
+)
+def test_clients_that_end_before_their_request_are_closed_soon(daemon, data):
+    """The end may arrive together with the data: it is not the idle time that closes them."""
+    one = daemon(idle_timeout_s=3600)
+    waiting = [RawHttp(one.rest.address, timeout=30) for _ in range(20)]
+    for http in waiting:
+        http.send(data)
+        http.socket.shutdown(socket.SHUT_WR)
+    for http in waiting:
+        assert http.receive() == b""
+        http.socket.close()
+    end = time.monotonic() + limit(5)
+    while one.metrics()[("lwm2m_http_refused_total", ())] < len(waiting):
+        assert time.monotonic() < end, "not all are counted"
+        time.sleep(0.1)
+
+
+def test_a_client_with_nothing_more_to_say_is_answered(server, peer, endpoint):
+    """Half closed is not gone, however long the device takes."""
+    one = peer()
+    one.register(endpoint)
+    path = server.rest.device_path(endpoint, "resources/3/0/0")
+    with RawHttp(server.rest.address) as http:
+        http.send(f"GET {path}?source=device HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        http.socket.shutdown(socket.SHUT_WR)
+        request = one.expect_request(wire.GET)
+        one.acknowledge(request)
+        time.sleep(4)
+        one.answer_separately(request, "2.05", b"slow", content_format=wire.TEXT)
+        assert RawHttp.status(http.receive()) == 200
+
+
 def test_body_limit_without_announcement(impatient):
     """Chunked: the size is known only when it is too late, and refused all the same."""
     chunk = b"400\r\n" + b" " * 1024 + b"\r\n"
