@@ -18,7 +18,11 @@ static bool parse_format(struct call *c, int32_t *ret)
                  {"opaque", FORMAT_OPAQUE},
                  {"tlv", FORMAT_TLV},
                  {"senml-json", FORMAT_SENML_JSON},
-                 {"senml-cbor", FORMAT_SENML_CBOR}};
+                 {"senml-cbor", FORMAT_SENML_CBOR},
+                 {"cbor", FORMAT_CBOR},
+                 {"lwm2m-json", FORMAT_LWM2M_JSON},
+                 {"lwm2m-cbor", FORMAT_LWM2M_CBOR}};
+    const struct content_format *known = NULL;
     char text[64];
     uint64_t number;
 
@@ -29,12 +33,14 @@ static bool parse_format(struct call *c, int32_t *ret)
         if (strcmp(text, names[i].name) == 0)
             *ret = names[i].format;
     }
-    if (*ret == FORMAT_NONE && view_u64(view_str(text), 65535, &number) == ERR_OK &&
-        content_format((int32_t)number))
-        *ret = (int32_t)number;
+    if (*ret == FORMAT_NONE && view_u64(view_str(text), 65535, &number) == ERR_OK)
+        known = content_format((int32_t)number);
+    if (known && content_usable(known, CONTENT_ANSWER))
+        *ret = known->number;
     if (*ret == FORMAT_NONE)
         problem_respond(c, ERR_INVALID,
-                        "format is text, opaque, tlv, senml-json, senml-cbor or a number");
+                        "format is text, opaque, cbor, tlv, senml-json, senml-cbor, lwm2m-json, "
+                        "lwm2m-cbor or a number");
     return *ret != FORMAT_NONE;
 }
 

@@ -17,6 +17,7 @@ from support.raw import RawPeer
 from support.settings import limit
 
 TLV, JSON, CBOR = formats.TLV, formats.SENML_JSON, formats.SENML_CBOR
+LWM2M_CBOR = formats.LWM2M_CBOR
 # version, formats of the device, ct it announces, the format we expect for more than one value
 KINDS = {
     "1.0-tlv": ("1.0", [TLV, 0, 42], None, TLV),
@@ -25,6 +26,8 @@ KINDS = {
     "1.1-senml-cbor": ("1.1", [CBOR, 0, 42], [CBOR], CBOR),
     "1.2-senml-json": ("1.2", [JSON, 0, 42], [JSON], JSON),
     "1.2-senml-cbor": ("1.2", [CBOR, 0, 42], [CBOR], CBOR),
+    "1.2-lwm2m-cbor": ("1.2", [LWM2M_CBOR, 0, 42], [LWM2M_CBOR], LWM2M_CBOR),
+    "1.2-lwm2m-cbor-found": ("1.2", [LWM2M_CBOR], None, LWM2M_CBOR),
 }
 
 
@@ -132,6 +135,25 @@ def test_unsigned_64_bit(server, device):
     one = device(formats=[CBOR])
     one.objects[3442][0][125] = Unsigned(18446744073709551615)
     assert server.rest.value(one.endpoint, "/3442/0/125") == "18446744073709551615"
+
+
+@pytest.mark.parametrize(
+    "name, number",
+    [("cbor", formats.CBOR), ("lwm2m-cbor", LWM2M_CBOR), ("11544", LWM2M_CBOR), ("1542", TLV), ("tlv", TLV)],
+)
+def test_format_by_name_or_number(server, device, name, number):
+    """Numbers of drafts stand for those that IANA gave."""
+    one = device(formats=[number])
+    path = server.rest.device_path(one.endpoint, "resources", "/3442/0/120") + f"?source=device&format={name}"
+    assert server.rest.ok("GET", path).json["value"] == -7
+    assert one.seen("GET", "/3442/0/120").accept == number
+
+
+@pytest.mark.parametrize("name", ["320", "senml-etch-cbor", "40", "65536"])
+def test_format_that_is_not_of_values(server, device, name):
+    one = device()
+    path = server.rest.device_path(one.endpoint, "resources", "/3/0/0") + f"?source=device&format={name}"
+    server.rest.problem("GET", path, 400)
 
 
 def test_the_format_of_the_answer_decides(server, device):

@@ -1,4 +1,4 @@
-"""LwM2M data formats in Python: text, opaque, TLV, SenML JSON and SenML CBOR.
+"""LwM2M data formats in Python: text, opaque, CBOR, TLV, SenML JSON, SenML CBOR and LwM2M CBOR.
 
 A value is a str, int, float, bool, bytes, Time, Link or Unsigned. A tree is {instance: {resource: value}} below
 an object, {resource: value} below an instance; a multi-instance resource is {resource instance: value}.
@@ -12,6 +12,7 @@ import struct
 import cbor2
 
 TEXT, LINK, OPAQUE, CBOR, TLV, SENML_JSON, SENML_CBOR = 0, 40, 42, 60, 11542, 110, 112
+LWM2M_CBOR = 11544
 
 
 class Time(int):
@@ -286,6 +287,34 @@ def senml_decode(records, kinds):
     return found
 
 
+# -- LwM2M CBOR ----------------------------------------------------------------------------------------------
+
+
+def cbor_value(value):
+    if isinstance(value, dict):
+        return {key: cbor_value(inside) for key, inside in value.items()}
+    return str(value) if isinstance(value, Link) else value + 0 if isinstance(value, (Time, Unsigned)) else value
+
+
+def lwm2m_cbor_encode(path, value):
+    """The path asked for in one key, maps within."""
+    return cbor2.dumps({parts(path): cbor_value(value)})
+
+
+def lwm2m_cbor_leaves(item, way=()):
+    if not isinstance(item, dict):
+        return [(way, item)]
+    return [
+        leaf
+        for key, inside in item.items()
+        for leaf in lwm2m_cbor_leaves(inside, way + (tuple(key) if isinstance(key, (list, tuple)) else (key,)))
+    ]
+
+
+def lwm2m_cbor_decode(data, kinds):
+    return [(way, kinds(way[:3])(value)) for way, value in lwm2m_cbor_leaves(cbor2.loads(data))]
+
+
 # -- by content format -------------------------------------------------------------------------------------------
 
 
@@ -310,6 +339,8 @@ def encode(content_format, path, value):
         return senml_json_encode(path, value)
     if content_format == SENML_CBOR:
         return senml_cbor_encode(path, value)
+    if content_format == LWM2M_CBOR:
+        return lwm2m_cbor_encode(path, value)
     raise NotRepresentable(content_format)
 
 
@@ -331,4 +362,6 @@ def decode(content_format, path, data, kinds):
             {CBOR_NAMES.get(key, key): value for key, value in record.items()} for record in cbor2.loads(data)
         ]
         return senml_decode(records, kinds)
+    if content_format == LWM2M_CBOR:
+        return lwm2m_cbor_decode(data, kinds)
     raise NotRepresentable(content_format)
