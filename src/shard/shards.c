@@ -127,6 +127,7 @@ int shards_load(struct shards *s, const char *database, int64_t outage_ms,
         directory_set_high_water(s->dir, row, generation);
         rc = load_all(&l);
     }
+    counter_add(&s->workers[0].counters, COUNTER_rows_unreadable, read_skipped(l.reader));
     read_close(l.reader);
     if (rc == ERR_OK)
         *ret_registrations = l.registrations;

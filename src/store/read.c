@@ -11,14 +11,14 @@
     "r.row "
 
 const char *const read_sql[STMT_COUNT] = {
-    [STMT_ROWS] = "SELECT " ROW_SELECT " WHERE r.row > ?1 ORDER BY r.row LIMIT ?2",
+    [STMT_ROWS] = "SELECT " ROW_SELECT " WHERE r.row > ?1 ORDER BY r.row",
     [STMT_ROW] = "SELECT " ROW_SELECT " WHERE r.row = ?1",
     [STMT_ENDPOINT] = "SELECT " ROW_SELECT " WHERE r.endpoint = ?1",
     [STMT_SCAN_AFTER] = SCAN "WHERE r.endpoint > ?1 ORDER BY r.endpoint LIMIT ?2",
     [STMT_SCAN_FROM] = SCAN "WHERE r.endpoint >= ?1 ORDER BY r.endpoint LIMIT ?2",
     [STMT_LINKS] = "SELECT text FROM objlist WHERE id = ?1",
     [STMT_OBSERVATIONS] = "SELECT " WISH_SELECT " WHERE token BETWEEN ?1 AND ?2 AND row <> 0 "
-                          "ORDER BY token LIMIT ?3",
+                          "ORDER BY token",
     [STMT_WANTED] = "SELECT " WISH_SELECT " WHERE device = (SELECT id FROM device "
                     "WHERE endpoint = ?1) ORDER BY token",
     [STMT_MODELS] = "SELECT object, version, xml FROM model ORDER BY object, version",
@@ -61,6 +61,11 @@ uint64_t read_steps(const struct reader *r)
     return r->steps;
 }
 
+uint64_t read_skipped(const struct reader *r)
+{
+    return r->skipped;
+}
+
 /* ---- registrations ---------------------------------------------------------------------- */
 
 static int load_links(struct reader *r, int64_t id, struct view *ret_text)
@@ -79,7 +84,7 @@ static int load_links(struct reader *r, int64_t id, struct view *ret_text)
         if (result == SQLITE_ROW)
             rc = reader_keep(r, stmt, 0, &r->links[slot].text);
         else
-            rc = result == SQLITE_DONE ? ERR_STORE : db_error(r->db, result);
+            rc = result == SQLITE_DONE ? ERR_MALFORMED : db_error(r->db, result);
         reader_end(r, stmt);
         r->links[slot].id = rc < 0 ? 0 : id;
         if (rc < 0)
@@ -89,28 +94,29 @@ static int load_links(struct reader *r, int64_t id, struct view *ret_text)
     return ERR_OK;
 }
 
-/* Hands over the row a ROW_SELECT statement is on. */
-static int give_row(struct reader *r, sqlite3_stmt *stmt, read_registration_fn each, void *ctx)
+/* The row a ROW_SELECT statement is on; ERR_MALFORMED when it cannot be understood. */
+static int take_row(struct reader *r, sqlite3_stmt *stmt, struct registration **ret_registration)
 {
-    struct registration *reg;
     int64_t links;
-    int rc = row_read(stmt, r->arena, &reg, &links);
+    int rc = row_read(stmt, r->arena, ret_registration, &links);
 
-    if (rc == ERR_OK)
-        rc = load_links(r, links, &reg->links);
-    return rc < 0 ? rc : each(ctx, reg);
+    return rc < 0 ? rc : load_links(r, links, &(*ret_registration)->links);
 }
 
-/* Hands over the one row that a bound statement selects; ERR_NOTFOUND without one. */
+/* Hands over the one row that a bound statement selects; ERR_NOTFOUND without one, ERR_MALFORMED
+ * when it cannot be understood. */
 static int give_one(struct reader *r, sqlite3_stmt *stmt, read_registration_fn each, void *ctx)
 {
+    struct registration *reg;
     int result = sqlite3_step(stmt);
     int rc;
 
     if (result == SQLITE_ROW)
-        rc = give_row(r, stmt, each, ctx);
+        rc = take_row(r, stmt, &reg);
     else
         rc = result == SQLITE_DONE ? ERR_NOTFOUND : db_error(r->db, result);
+    if (rc == ERR_OK)
+        rc = each(ctx, reg);
     reader_end(r, stmt);
     return rc;
 }
@@ -120,16 +126,25 @@ int read_registrations(struct reader *r, uint64_t after, size_t limit, read_regi
 {
     sqlite3_stmt *stmt;
     int result = SQLITE_DONE;
+    size_t given = 0;
     int rc = reader_start(r);
 
     if (rc < 0)
         return rc;
     stmt = r->stmt[STMT_ROWS];
     db_bind_u64(stmt, 1, after);
-    db_bind_i64(stmt, 2, reader_limit(limit));
-    while (rc >= 0 && (result = sqlite3_step(stmt)) == SQLITE_ROW)
-        rc = give_row(r, stmt, each, ctx);
-    return reader_finish(r, stmt, result, rc);
+    while (rc >= 0 && given < limit && (result = sqlite3_step(stmt)) == SQLITE_ROW) {
+        struct registration *reg;
+
+        rc = take_row(r, stmt, &reg);
+        if (rc < 0) {
+            rc = reader_skip(r, rc, "registration", db_column_u64(stmt, 0));
+            continue;
+        }
+        rc = each(ctx, reg);
+        given++;
+    }
+    return reader_finish(r, stmt, given == limit ? SQLITE_DONE : result, rc);
 }
 
 int read_device(struct reader *r, struct view endpoint, read_registration_fn each, void *ctx)
@@ -139,7 +154,8 @@ int read_device(struct reader *r, struct view endpoint, read_registration_fn eac
     if (rc < 0)
         return rc;
     db_bind_text(r->stmt[STMT_ENDPOINT], 1, endpoint);
-    return give_one(r, r->stmt[STMT_ENDPOINT], each, ctx);
+    rc = give_one(r, r->stmt[STMT_ENDPOINT], each, ctx);
+    return rc == ERR_MALFORMED ? ERR_STORE : rc;
 }
 
 /* ---- pages of devices ------------------------------------------------------------------- */
@@ -168,10 +184,14 @@ static void set_cursor(struct reader *r, struct view endpoint)
     memcpy(r->cursor, endpoint.p, r->cursor_len);
 }
 
+/* What cannot be read was said at start; a page goes on without it. */
 static int give_by_row(struct reader *r, uint64_t row, read_registration_fn each, void *ctx)
 {
+    int rc;
+
     db_bind_u64(r->stmt[STMT_ROW], 1, row);
-    return give_one(r, r->stmt[STMT_ROW], each, ctx);
+    rc = give_one(r, r->stmt[STMT_ROW], each, ctx);
+    return rc == ERR_MALFORMED ? ERR_OK : rc;
 }
 
 /*
@@ -233,11 +253,10 @@ struct view read_cursor(const struct reader *r)
 
 /* ---- the rest --------------------------------------------------------------------------- */
 
-static int give_observation(struct reader *r, sqlite3_stmt *stmt, read_observation_fn each,
-                            void *ctx)
+/* The row a statement is on; ERR_MALFORMED when it cannot be understood. */
+static int take_observation(struct reader *r, sqlite3_stmt *stmt, struct observation **ret_kept)
 {
     struct observation o;
-    struct observation *kept;
     int rc = wish_read(stmt, &o);
 
     if (rc == ERR_OK)
@@ -246,11 +265,32 @@ static int give_observation(struct reader *r, sqlite3_stmt *stmt, read_observati
         rc = reader_keep(r, stmt, 7, &o.paths);
     if (rc < 0)
         return rc;
-    kept = arena_alloc(r->arena, sizeof(*kept));
-    if (!kept)
+    *ret_kept = arena_alloc(r->arena, sizeof(**ret_kept));
+    if (!*ret_kept)
         return ERR_NOMEM;
-    *kept = o;
-    return each(ctx, kept);
+    **ret_kept = o;
+    return ERR_OK;
+}
+
+/* The rows of a bound statement, until *left of them were given. */
+static int give_observations(struct reader *r, sqlite3_stmt *stmt, size_t *left,
+                             read_observation_fn each, void *ctx)
+{
+    int result = SQLITE_DONE;
+    int rc = ERR_OK;
+
+    while (rc >= 0 && *left && (result = sqlite3_step(stmt)) == SQLITE_ROW) {
+        struct observation *o;
+
+        rc = take_observation(r, stmt, &o);
+        if (rc < 0) {
+            rc = reader_skip(r, rc, "observation", db_column_u64(stmt, 0));
+            continue;
+        }
+        rc = each(ctx, o);
+        --*left;
+    }
+    return reader_finish(r, stmt, *left ? result : SQLITE_DONE, rc);
 }
 
 int read_observations(struct reader *r, uint64_t after_token, size_t limit,
@@ -260,8 +300,8 @@ int read_observations(struct reader *r, uint64_t after_token, size_t limit,
     struct {
         uint64_t from, to;
     } halves[] = {{after_token + 1, INT64_MAX}, {(uint64_t)INT64_MAX + 1, UINT64_MAX}};
-    size_t given = 0;
     sqlite3_stmt *stmt;
+    size_t left = limit;
     int rc = reader_start(r);
 
     if (rc < 0 || after_token == UINT64_MAX)
@@ -270,35 +310,22 @@ int read_observations(struct reader *r, uint64_t after_token, size_t limit,
         halves[1].from = halves[0].from;
     stmt = r->stmt[STMT_OBSERVATIONS];
     for (size_t i = halves[0].from > INT64_MAX; i < mem_count(halves) && rc == ERR_OK; i++) {
-        int result = SQLITE_DONE;
-
         db_bind_u64(stmt, 1, halves[i].from);
         db_bind_u64(stmt, 2, halves[i].to);
-        db_bind_i64(stmt, 3, reader_limit(limit - given));
-        while (rc >= 0 && (result = sqlite3_step(stmt)) == SQLITE_ROW) {
-            rc = give_observation(r, stmt, each, ctx);
-            given++;
-        }
-        if (rc >= 0)
-            rc = result == SQLITE_DONE ? ERR_OK : db_error(r->db, result);
-        reader_end(r, stmt);
+        rc = give_observations(r, stmt, &left, each, ctx);
     }
     return rc;
 }
 
 int read_wanted(struct reader *r, struct view endpoint, read_observation_fn each, void *ctx)
 {
-    sqlite3_stmt *stmt;
-    int result = SQLITE_DONE;
+    size_t left = SIZE_MAX;
     int rc = reader_start(r);
 
     if (rc < 0)
         return rc;
-    stmt = r->stmt[STMT_WANTED];
-    db_bind_text(stmt, 1, endpoint);
-    while (rc >= 0 && (result = sqlite3_step(stmt)) == SQLITE_ROW)
-        rc = give_observation(r, stmt, each, ctx);
-    return reader_finish(r, stmt, result, rc);
+    db_bind_text(r->stmt[STMT_WANTED], 1, endpoint);
+    return give_observations(r, r->stmt[STMT_WANTED], &left, each, ctx);
 }
 
 int read_models(struct reader *r, read_model_fn each, void *ctx)

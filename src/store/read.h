@@ -20,11 +20,14 @@ typedef int (*read_observation_fn)(void *ctx, const struct observation *o);
 typedef int (*read_model_fn)(void *ctx, uint16_t object, struct version v, struct view xml);
 
 /* Load at start: every registration with row > after, ascending row, at most `limit`; renewals
- * merged in. */
+ * merged in. Fewer than `limit`: there are no more. */
 int read_registrations(struct reader *r, uint64_t after, size_t limit, read_registration_fn each,
                        void *ctx);
 int read_observations(struct reader *r, uint64_t after_token, size_t limit,
                       read_observation_fn each, void *ctx);
+/* Rows left out because they cannot be understood, since read_open: damage by another
+ * program, or a row of a version that was less careful. Each was logged with its key. */
+uint64_t read_skipped(const struct reader *r);
 int read_models(struct reader *r, read_model_fn each, void *ctx);
 /* Highest row and generation ever used (0 when none). */
 int read_high_water(struct reader *r, uint64_t *ret_row, uint64_t *ret_generation);

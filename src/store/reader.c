@@ -42,6 +42,16 @@ int reader_finish(struct reader *r, sqlite3_stmt *stmt, int result, int rc)
     return rc;
 }
 
+int reader_skip(struct reader *r, int rc, const char *table, uint64_t key)
+{
+    if (rc != ERR_MALFORMED)
+        return rc;
+    r->skipped++;
+    log_error("a row of the database cannot be read and is left out", log_text("table", table),
+              log_i64("key", (int64_t)key));
+    return ERR_OK;
+}
+
 int64_t reader_limit(size_t limit)
 {
     return limit > INT64_MAX ? INT64_MAX : (int64_t)limit;

@@ -47,6 +47,7 @@ struct reader {
     uint8_t cursor[READER_CURSOR_MAX];
     size_t cursor_len; /* 0: none */
     uint64_t steps;
+    uint64_t skipped; /* rows left out since read_open */
 };
 
 /* Each call begins here: forgets the rows of the last one, connects. */
@@ -55,6 +56,9 @@ int reader_start(struct reader *r);
 void reader_end(struct reader *r, sqlite3_stmt *stmt);
 /* The same after a walk that ended with `result` of SQLite, or before it with rc < 0. */
 int reader_finish(struct reader *r, sqlite3_stmt *stmt, int result, int rc);
+/* Passes over a row that cannot be understood (ERR_MALFORMED), so that one does not keep all others
+ * away, and says so; any other failure is passed on. */
+int reader_skip(struct reader *r, int rc, const char *table, uint64_t key);
 void reader_disconnect(struct reader *r);
 
 /* Bytes of a column that outlive the statement; "" is not NULL. */

@@ -129,7 +129,7 @@ static int unpack_addr(struct view v, struct addr *ret_addr)
         a.port = rd_u16(&r);
         a.scope = rd_u16(&r);
     } else {
-        return ERR_STORE;
+        return ERR_MALFORMED;
     }
     *ret_addr = a;
     return ERR_OK;
@@ -210,7 +210,9 @@ int row_read(sqlite3_stmt *stmt, struct arena *a, struct registration **ret_regi
     if (rc < 0)
         return rc;
     if (r->flow.transport >= TRANSPORT_COUNT || r->identity.type >= IDENTITY_TYPE_COUNT)
-        return ERR_STORE; /* others index tables with them */
+        return ERR_MALFORMED; /* others index tables with them */
+    if (sqlite3_column_type(stmt, COL_EXPIRES) == SQLITE_NULL)
+        return ERR_MALFORMED; /* its row of renewal is missing */
     *ret_objlist = number(stmt, COL_OBJLIST);
     *ret_registration = r;
     return ERR_OK;

@@ -24,7 +24,7 @@
     "r.lifetime_given, r.binding, r.queue, r.sms, r.profile, r.unknown, r.peer, r.local, "         \
     "r.transport, r.listener, r.identity_type, r.identity, r.registered, r.updated, "              \
     "n.expires, n.seen "                                                                           \
-    "FROM registration r CROSS JOIN renewal n ON n.row = r.row"
+    "FROM registration r LEFT JOIN renewal n ON n.row = r.row"
 
 #define ROW_ADDR_MAX 20
 
@@ -36,7 +36,8 @@ struct row_scratch {
 /* Borrows r and scratch until the statement is reset. */
 void row_bind(sqlite3_stmt *stmt, const struct registration *r, int64_t objlist,
               struct row_scratch *scratch);
-/* A registration in the arena, without its links; *ret_objlist: 0 when it has none. */
+/* A registration in the arena, without its links; *ret_objlist: 0 when it has none. ERR_MALFORMED
+ * when the columns are not what row_bind writes. */
 int row_read(sqlite3_stmt *stmt, struct arena *a, struct registration **ret_registration,
              int64_t *ret_objlist);
 

@@ -119,7 +119,7 @@ int wish_read(sqlite3_stmt *stmt, struct observation *ret_observation)
     };
 
     if (path_parse(db_column_bytes(stmt, 3), &o.path) < 0)
-        return ERR_STORE;
+        return ERR_MALFORMED;
     *ret_observation = o;
     return ERR_OK;
 }
@@ -148,6 +148,8 @@ static int carry_one(sqlite3_stmt *stmt, struct txn *t)
     struct observation o, *kept;
     int rc = wish_read(stmt, &o);
 
+    if (rc == ERR_MALFORMED)
+        return ERR_OK; /* it keeps no device from registering */
     if (rc < 0)
         return rc;
     o.row = t->registration->row;

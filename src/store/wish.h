@@ -23,7 +23,8 @@ int wish_leave(struct wish *w, uint64_t row);
 /* Wishes without a registration pass to this one; carried by t. */
 int wish_carry(struct wish *w, int64_t device, struct txn *t);
 
-/* One row of WISH_SELECT; its views live until the statement is stepped or reset. */
+/* One row of WISH_SELECT; its views live until the statement is stepped or reset. ERR_MALFORMED
+ * when the path is none. */
 #define WISH_SELECT                                                                                \
     "token, row, reg_id, path, format, attributes, CASE row WHEN 0 THEN 0 ELSE since END, paths "  \
     "FROM observation"

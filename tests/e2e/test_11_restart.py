@@ -37,6 +37,12 @@ def store_file(one):
     return files[0]
 
 
+def damage(one, sql):
+    with sqlite3.connect(store_file(one)) as database:
+        database.execute(sql)
+    database.close()
+
+
 # -- one device, closely ----------------------------------------------------------------------------------------
 
 
@@ -76,6 +82,23 @@ def test_answered_changes_survive_kill(daemon, endpoint):
         one.start()
         assert one.rest.device(endpoint) is None
         assert peer.update().text == "4.04"
+
+
+def test_an_unreadable_row_keeps_nobody_else_away(daemon, endpoint):
+    one = daemon()
+    good, bad = endpoint + "-good", endpoint + "-bad"
+    with RawPeer(one.coap) as peer, RawPeer(one.coap, "127.8.8.8") as other:
+        peer.register(good)
+        other.register(bad)
+        one.kill()
+        damage(one, f"UPDATE registration SET peer = x'01' WHERE endpoint = '{bad}'")
+        one.start()
+        assert list(listed(one.rest)) == [good]
+        assert one.metrics()[("lwm2m_rows_unreadable_total", ())] == 1
+        assert len(re.findall("cannot be read and is left out.*key=", one.log())) == 1
+        assert peer.update().text == "2.04" and other.update().text == "4.04"
+        assert other.register(bad).text == "2.01"
+        assert set(listed(one.rest)) == {good, bad}
 
 
 def test_the_newest_of_several_registers_survives_kill(daemon, endpoint):
