@@ -88,6 +88,7 @@ struct domain *domain_new(const struct domain_config *cfg, const struct domain_o
     d->wall_at = now;
     list_init(&d->jobs);
     list_init(&d->orphans);
+    list_init(&d->unstored);
     renewal_init(d);
     if (init(d, now) < 0) {
         fini(d);
@@ -128,6 +129,8 @@ void domain_free(struct domain *d, uint64_t now)
         mem_free(run);
     }
     renewal_flush(d, now);
+    d->unstored_at = 0;
+    report_unstore_again(d, now);
     job_abandon_all(d);
     for (uint32_t i = 1; i <= d->pool.made; i++) {
         struct device *dev = device_at(d, i);
@@ -354,6 +357,7 @@ void domain_run(struct domain *d, uint64_t now, size_t budget)
     timer_wheel_run(d->limits, now, 0);
     timer_wheel_run(d->expiry, now, budget);
     renewal_run(d, now);
+    report_unstore_again(d, now);
 }
 
 uint64_t domain_next(const struct domain *d)
@@ -364,6 +368,8 @@ uint64_t domain_next(const struct domain *d)
 
     if (expiry < next)
         next = expiry;
+    if (!list_empty(&d->unstored) && d->unstored_at < next)
+        next = d->unstored_at;
     return renewal < next ? renewal : next;
 }
 

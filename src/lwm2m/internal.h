@@ -141,8 +141,10 @@ struct domain {
     struct timer_wheel *expiry; /* timers of devices */
     struct timer_wheel *limits; /* deadlines of operations */
     struct renewals renewals;
-    struct list orphans; /* struct run: operations of a replaced registration */
-    bool committing;     /* inside claim_commit: what it evicts is rehomed afterwards */
+    struct list orphans;  /* struct run: operations of a replaced registration */
+    struct list unstored; /* struct job: rows of ended observations that the store did not delete */
+    uint64_t unstored_at; /* when it is asked again */
+    bool committing;      /* inside claim_commit: what it evicts is rehomed afterwards */
 };
 
 /* Unix ms at `now`. */
@@ -330,7 +332,7 @@ struct job {
     struct device *device;   /* REGISTER: owned, in no table yet */
     struct change *change;   /* UPDATE: owned */
     enum event_type reason;  /* REMOVE */
-    uint64_t token;          /* OBSERVE */
+    uint64_t token;          /* OBSERVE, UNOBSERVE */
     bool again;              /* OBSERVE: the store had the observation before */
     bool moved;              /* OBSERVE: it is on another shard now, with its device */
     uint64_t *ids;           /* RENEW: owned */
@@ -542,6 +544,8 @@ void report_end_all(struct domain *d, struct device *dev, int rc, uint64_t now);
 /* Has the store forget the observation; op (may be NULL) completes then. Takes op in any case. */
 void report_unstore(struct domain *d, uint64_t token, struct op *op);
 void report_unstore_done(struct domain *d, struct job *job, int rc, uint64_t now);
+/* Tries again, once a second at most, to delete rows that the store had no room or disk for. */
+void report_unstore_again(struct domain *d, uint64_t now);
 void report_announce(struct domain *d, struct report *r, uint64_t now);
 int report_notification(struct domain *d, struct relation *rel, const struct answer *a,
                         uint64_t now);

@@ -169,6 +169,8 @@ void job_abandon_all(struct domain *d)
 {
     struct list *node;
 
+    while ((node = list_pop(&d->unstored)) != NULL)
+        job_free(list_item(node, struct job, node));
     while ((node = list_pop(&d->jobs)) != NULL) {
         struct job *job = list_item(node, struct job, node);
         struct device *dev = chain_by_id(d, job->id);

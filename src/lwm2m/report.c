@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#define UNSTORE_AGAIN_MS 1000
+
 /* Observations (LwM2M Core 6.4): what a device has accepted to tell us, until one side ends it. */
 
 /* ---- the device's observations --------------------------------------------------------------- */
@@ -222,32 +224,73 @@ static struct txn *put_txn(const struct observation *o)
     return t;
 }
 
-void report_unstore(struct domain *d, uint64_t token, struct op *op)
+/* Deletes the row on behalf of the job, which is taken on success. */
+static int unstore(struct domain *d, struct job *job)
 {
     struct txn *t = txn_new(TXN_DEL_OBSERVATION);
-    struct job *job = op != NULL ? job_new(JOB_UNOBSERVE, 0) : NULL;
-    int rc = ERR_NOMEM;
 
     if (t != NULL)
-        t->token = token;
-    if (op != NULL && job == NULL) {
-        txn_free(t);
-    } else {
-        if (job != NULL)
-            job->op = op;
-        rc = job_submit(d, job, t);
-    }
-    if (rc < 0 && op != NULL) {
-        job_free(job);
+        t->token = job->token;
+    return job_submit(d, job, t);
+}
+
+/* What cannot be deleted now would come back with the next registration or restart: it is tried
+ * again until it is gone. Who waits for it is told that it is not. Takes the job. */
+static void unstore_later(struct domain *d, struct job *job, int rc, uint64_t at)
+{
+    struct op *op = job->op;
+
+    job->op = NULL;
+    if (list_empty(&d->unstored))
+        d->unstored_at = at;
+    list_push(&d->unstored, &job->node);
+    if (op != NULL)
         manage_complete(d, op, rc);
+}
+
+void report_unstore(struct domain *d, uint64_t token, struct op *op)
+{
+    struct job *job = job_new(JOB_UNOBSERVE, 0);
+    int rc;
+
+    if (job == NULL) {
+        if (op != NULL)
+            manage_complete(d, op, ERR_NOMEM);
+        return;
     }
+    job->op = op;
+    job->token = token;
+    rc = unstore(d, job);
+    if (rc < 0)
+        unstore_later(d, job, rc, 0);
 }
 
 void report_unstore_done(struct domain *d, struct job *job, int rc, uint64_t now)
 {
-    (void)now;
-    manage_complete(d, job->op, rc);
+    if (rc < 0) {
+        unstore_later(d, job, rc, now + UNSTORE_AGAIN_MS);
+        return;
+    }
+    if (job->op != NULL)
+        manage_complete(d, job->op, rc);
     job_free(job);
+}
+
+void report_unstore_again(struct domain *d, uint64_t now)
+{
+    if (list_empty(&d->unstored) || now < d->unstored_at)
+        return;
+    d->unstored_at = now + UNSTORE_AGAIN_MS;
+    list_each_safe(&d->unstored, it, tmp)
+    {
+        struct job *job = list_item(it, struct job, node);
+
+        list_del(it);
+        if (unstore(d, job) < 0) {
+            list_push_front(&d->unstored, &job->node);
+            return;
+        }
+    }
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */

@@ -317,7 +317,7 @@ static void test_cancel_without_answer(void **state)
     assert_int_equal(f->by_kind[TXN_DEL_OBSERVATION], 1);
 }
 
-static void test_cancel_store_fails(void **state)
+static void test_cancel_store_full(void **state)
 {
     struct fix *f = *state;
     uint64_t token;
@@ -329,6 +329,50 @@ static void test_cancel_store_fails(void **state)
     fix_answer(f, 1, PDU_CONTENT, FORMAT_TEXT, TEXT("95"), -1);
     assert_int_equal(f->done->result.rc, ERR_FULL); /* it would come back with a restart */
     assert_int_equal(f->d->report_count, 0);
+    fix_advance(f, 5000);
+    assert_int_equal(f->by_kind[TXN_DEL_OBSERVATION], 0);
+    f->store_full = false;
+    fix_advance(f, 1000);
+    assert_int_equal(f->by_kind[TXN_DEL_OBSERVATION], 1); /* now it would not */
+    fix_advance(f, 5000);
+    assert_int_equal(f->by_kind[TXN_DEL_OBSERVATION], 1);
+    assert_int_equal(f->done_count, 2);
+}
+
+static void test_cancel_store_fails(void **state)
+{
+    struct fix *f = *state;
+    uint64_t token;
+
+    fix_device(f, 1);
+    token = observe(f, "/3/0/9", "");
+    f->hold = true;
+    cancel(f, token);
+    fix_answer(f, 1, PDU_CONTENT, FORMAT_TEXT, TEXT("95"), -1);
+    fix_commit(f, ERR_DISKFULL);
+    assert_int_equal(f->done->result.rc, ERR_DISKFULL);
+    f->hold = false;
+    fix_advance(f, 1000);
+    assert_int_equal(f->by_kind[TXN_DEL_OBSERVATION], 2);
+    fix_advance(f, 5000);
+    assert_int_equal(f->by_kind[TXN_DEL_OBSERVATION], 2);
+    assert_int_equal(f->done_count, 2);
+}
+
+/* The device ends it, and nobody waits for the store. */
+static void test_ended_store_full(void **state)
+{
+    struct fix *f = *state;
+    uint64_t token;
+
+    fix_device(f, 1);
+    token = observe(f, "/3/0/9", "");
+    f->store_full = true;
+    notify(f, 1, token, "93", -1);
+    assert_int_equal(f->d->report_count, 0);
+    f->store_full = false;
+    fix_advance(f, 1000);
+    assert_int_equal(f->by_kind[TXN_DEL_OBSERVATION], 1);
 }
 
 /* The second of two that ask to end it. */
@@ -619,7 +663,9 @@ int main(void)
         ROW(test_device_ends_it),
         ROW(test_cancel),
         ROW(test_cancel_without_answer),
+        ROW(test_cancel_store_full),
         ROW(test_cancel_store_fails),
+        ROW(test_ended_store_full),
         ROW(test_cancel_twice),
         ROW(test_cancel_waits),
         ROW(test_cancel_before_commit),
