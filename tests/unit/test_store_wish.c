@@ -1,6 +1,8 @@
 /* Observations as wishes of an endpoint: they outlive its registrations. */
 #include "store_kept.h"
 
+#include <sqlite3.h>
+
 static uint64_t id_at(uint64_t n)
 {
     char name[32];
@@ -122,6 +124,29 @@ static void they_are_taken_up_once(void **state)
         assert_int_equal(l.rc[n], ERR_CONFLICT);
 }
 
+/* What cannot be read is left; the device registers, and with what can be. */
+static void an_unreadable_one_keeps_nobody_away(void **state)
+{
+    struct fixture *f = *state;
+    struct txn *t;
+    sqlite3 *db;
+
+    put_devices(f->store, 1, 1);
+    assert_int_equal(run(f->store, wish_txn(10, 1, id_at(1), 1)), ERR_OK);
+    assert_int_equal(run(f->store, wish_txn(11, 1, id_at(1), 2)), ERR_OK);
+    leave(f, 1, 0);
+    assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_exec(db, "UPDATE observation SET path = 'x' WHERE token = 10", NULL, NULL, NULL),
+        SQLITE_OK);
+    sqlite3_close(db);
+    t = arrive(f, 1, 10);
+    assert_int_equal(t->carried_observation_count, 1);
+    assert_int_equal(t->carried_observations[0]->token, 11);
+    txn_free(t);
+    assert_int_equal(wanted(f, "device-00000001", 1)->token, 11);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -132,6 +157,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(as_many_as_64_are_taken_up, fixture_setup,
                                         fixture_teardown),
         cmocka_unit_test_setup_teardown(they_are_taken_up_once, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(an_unreadable_one_keeps_nobody_away, fixture_setup,
+                                        fixture_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
