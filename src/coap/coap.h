@@ -123,8 +123,8 @@ struct relation {
 /* ---- the engine ---------------------------------------------------------------------------- */
 
 /* Any of them may call the engine again, except for engine_input, engine_run and engine_free;
- * `send` must not call it at all. body_limit, relation_outgoing, spool_append and blob_read may be
- * NULL. */
+ * `send` must not call it at all. body_limit, stray, relation_outgoing, spool_append and blob_read may
+ * be NULL. */
 struct engine_ops {
     /* Hands bytes to the transport; borrowed during the call. */
     void (*send)(void *ctx, const struct flow *flow, struct view datagram);
@@ -138,6 +138,9 @@ struct engine_ops {
      * relation (the callee removes it). Borrowed, but for a->blob, which the callee takes in any
      * case. A notification that came in blocks was acknowledged before: its result is ignored. */
     int (*notification)(void *ctx, struct relation *rel, const struct answer *a, uint64_t now);
+    /* A whole response with a token of 8 bytes that no exchange and no relation waits for. True: it
+     * was awaited, and is acknowledged if it asks for that; false: RST. Borrowed. NULL: none is. */
+    bool (*stray)(void *ctx, uint64_t token, const struct answer *a, uint64_t now);
     /* A notification arrived in blocks: fill path, profile, accept, szx to fetch the rest (of a
      * composite observation also code, format and body); flow is set, token, done and ctx are the
      * engine's. A failure rejects the notification with RST. NULL: all in blocks are rejected. */

@@ -96,6 +96,27 @@ static uint64_t token_of(const struct pdu *pdu)
     return be64toh(token);
 }
 
+/* One that nothing here waits for, but perhaps the callee, who gave up on it long ago. Of a body in
+ * blocks only the whole would help. */
+static bool is_awaited(struct engine *e, uint64_t token, const struct heard *h, uint64_t now)
+{
+    struct answer a = {.rc = ERR_OK,
+                       .code = h->pdu->code,
+                       .format = h->format,
+                       .body = h->pdu->payload,
+                       .observe = h->observe,
+                       .sequence = h->sequence,
+                       .mid = h->pdu->mid,
+                       .location = view_of(h->location, h->location_n),
+                       .szx = SZX_MAX,
+                       .flow = *h->flow};
+
+    if (!e->ops.stray || !token || h->bad || a.code == PDU_CONTINUE ||
+        (h->has_block2 && (h->block2.more || h->block2.num > 0)))
+        return false;
+    return e->ops.stray(e->ctx, token, &a, now);
+}
+
 /* A response in an ACK belongs to the message of that MID (RFC 7252 section 5.3.2). */
 static void piggybacked(struct engine *e, const struct flow *flow, const struct pdu *pdu,
                         uint64_t now)
@@ -104,11 +125,12 @@ static void piggybacked(struct engine *e, const struct flow *flow, const struct 
     struct exchange *x = p ? exchange_by_mid(flow, p, pdu->mid) : NULL;
     struct heard h;
 
+    parse(pdu, flow, &h);
     if (!x || x->token != token_of(pdu)) {
-        engine_count(e, COUNTER_coap_unknown_tokens);
+        if (!is_awaited(e, token_of(pdu), &h, now))
+            engine_count(e, COUNTER_coap_unknown_tokens);
         return;
     }
-    parse(pdu, flow, &h);
     exchange_heard(e, x, &h, now);
 }
 
@@ -125,11 +147,9 @@ static void separate(struct engine *e, struct exchange *x, const struct heard *h
     exchange_heard(e, x, h, now);
 }
 
-/* A notification overtakes the rest of the first answer, which will be no older: nothing to tell.
- */
+/* Taken, whatever became of it. */
 static void accept(struct engine *e, const struct heard *h, uint32_t hash, uint64_t now)
 {
-    engine_count(e, COUNTER_notifications_stale);
     if (h->pdu->type != PDU_CON)
         return;
     reply_empty(e, h->flow, PDU_ACK, h->pdu->mid);
@@ -172,7 +192,14 @@ void response_input(struct engine *e, const struct flow *flow, struct view datag
         relation_heard(e, rel, &h, hash, now);
         return;
     }
+    /* A notification overtakes the rest of the first answer, which will be no older: nothing to
+     * tell. */
     if (!rel && !h.bad && token && exchange_observing(e, flow, token)) {
+        engine_count(e, COUNTER_notifications_stale);
+        accept(e, &h, hash, now);
+        return;
+    }
+    if (!rel && is_awaited(e, token, &h, now)) {
         accept(e, &h, hash, now);
         return;
     }

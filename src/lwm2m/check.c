@@ -181,6 +181,7 @@ static const struct {
     [OP_OBSERVE_CANCEL] = {0, 4, 0, NULL},
     [OP_OBSERVE_LIST] = {0, 4, 0, NULL},
     [OP_DEREGISTER] = {0, 4, 0, NULL},
+    [OP_CANCEL] = {0, 4, 0, NULL},
 };
 
 int check_op(struct domain *d, struct device *dev, struct op *op, uint64_t now)

@@ -193,6 +193,7 @@ struct device_rare *device_rare(struct device *dev)
         if (dev->rare != NULL) {
             list_init(&dev->rare->reports);
             list_init(&dev->rare->runs);
+            list_init(&dev->rare->lates);
         }
     }
     return dev->rare;
@@ -200,8 +201,8 @@ struct device_rare *device_rare(struct device *dev)
 
 void device_rare_free(struct device_rare *rare)
 {
-    assert(list_empty(&rare->reports) && list_empty(&rare->runs) && rare->job == NULL &&
-           rare->waiting == NULL);
+    assert(list_empty(&rare->reports) && list_empty(&rare->runs) && list_empty(&rare->lates) &&
+           rare->job == NULL && rare->waiting == NULL);
     mem_free(rare->sms);
     mem_free(rare->pid);
     mem_free(rare->unknown);
@@ -215,7 +216,7 @@ void device_trim(struct device *dev)
 
     if (r == NULL || r->sms != NULL || r->pid != NULL || r->unknown != NULL ||
         r->identity_type != IDENTITY_NONE || !list_empty(&r->reports) || !list_empty(&r->runs) ||
-        r->job != NULL || r->waiting != NULL)
+        !list_empty(&r->lates) || r->job != NULL || r->waiting != NULL)
         return;
     device_rare_free(dev->rare);
     dev->rare = NULL;
@@ -293,6 +294,8 @@ void device_snapshot(const struct domain *d, const struct device *dev, uint64_t 
         .lifetime_given = (dev->flags & DEVICE_LIFETIME_GIVEN) != 0,
         .binding = dev->binding,
         .queue_mode = (dev->flags & DEVICE_QUEUE) != 0,
+        .awake = presence_awake(dev),
+        .awake_until_ms = presence_until(d, dev, now),
         .sms = view_str(rare != NULL ? rare->sms : NULL),
         .profile = view_str(rare != NULL ? rare->pid : NULL),
         .unknown = view_str(rare != NULL ? rare->unknown : NULL),
@@ -309,6 +312,7 @@ void device_snapshot(const struct domain *d, const struct device *dev, uint64_t 
 void device_seen(struct domain *d, struct device *dev, uint64_t now)
 {
     dev->seen_s = (uint32_t)(domain_unix_ms(d, now) / 1000);
+    presence_heard(d, dev, now);
     renewal_note(d, dev, now);
 }
 

@@ -19,6 +19,9 @@ void domain_config_defaults(struct domain_config *cfg)
         .replace = REPLACE_ALWAYS,
         .observation_limit = 64,
         .op_limit = 64,
+        .durable_limit = 500000,
+        .awaited_limit = 65536,
+        .awake_window_s = 93,
         .uplink_body_limit = 65536,
         .read_body_limit = (size_t)16 << 20,
         .profiles = default_profiles,
@@ -36,10 +39,11 @@ static int init(struct domain *d, uint64_t now)
     d->arena = arena_new(ARENA_MAX);
     d->objlists = table_new(0);
     d->registering = table_new(0);
+    d->awaited = table_new(0);
     d->expiry = timer_wheel_new(now, expiry_fire, d);
-    d->limits = timer_wheel_new(now, manage_fire, d);
-    if (d->arena == NULL || d->objlists == NULL || d->registering == NULL || d->expiry == NULL ||
-        d->limits == NULL)
+    d->limits = timer_wheel_new(now, queue_fire, d);
+    if (d->arena == NULL || d->objlists == NULL || d->registering == NULL || d->awaited == NULL ||
+        d->expiry == NULL || d->limits == NULL)
         return ERR_NOMEM;
     rc = locals_init(&d->locals);
     for (int i = 0; rc == ERR_OK && i < CHAIN_COUNT; i++)
@@ -56,6 +60,7 @@ static void fini(struct domain *d)
     device_pool_fini(&d->pool);
     timer_wheel_free(d->limits);
     timer_wheel_free(d->expiry);
+    table_free(d->awaited);
     table_free(d->registering);
     table_free(d->objlists);
     arena_free(d->arena);
@@ -89,6 +94,9 @@ struct domain *domain_new(const struct domain_config *cfg, const struct domain_o
     list_init(&d->jobs);
     list_init(&d->orphans);
     list_init(&d->unstored);
+    list_init(&d->settling);
+    list_init(&d->lates);
+    list_init(&d->awaited_age);
     renewal_init(d);
     if (init(d, now) < 0) {
         fini(d);
@@ -102,7 +110,7 @@ static void let_go(struct domain *d, struct device *dev, uint64_t now)
 {
     struct claim *claim = dev->claim;
 
-    manage_end_all(d, dev, ERR_STOPPING, now);
+    queue_end_all(d, dev, ERR_STOPPING, now);
     if (dev->rare != NULL) {
         list_each(&dev->rare->reports, it) list_item(it, struct report, node)->announced = false;
         report_end_all(d, dev, ERR_STOPPING, now);
@@ -125,12 +133,13 @@ void domain_free(struct domain *d, uint64_t now)
     while ((node = list_pop(&d->orphans)) != NULL) {
         struct run *run = list_item(node, struct run, node);
 
-        manage_complete(d, run->op, ERR_STOPPING);
+        manage_complete(d, run->op, run->op->stored ? ERR_ACCEPTED : ERR_STOPPING);
         mem_free(run);
     }
     renewal_flush(d, now);
     d->unstored_at = 0;
     report_unstore_again(d, now);
+    operation_abandon_all(d);
     job_abandon_all(d);
     for (uint32_t i = 1; i <= d->pool.made; i++) {
         struct device *dev = device_at(d, i);
@@ -138,6 +147,7 @@ void domain_free(struct domain *d, uint64_t now)
         if ((dev->flags & DEVICE_LISTED) != 0)
             let_go(d, dev, now);
     }
+    late_free_all(d);
     fini(d);
 }
 
@@ -334,6 +344,11 @@ int domain_notification(struct domain *d, struct relation *rel, const struct ans
     return report_notification(d, rel, a, now);
 }
 
+bool domain_stray(struct domain *d, uint64_t token, const struct answer *a, uint64_t now)
+{
+    return late_answer(d, token, a, now);
+}
+
 int domain_relation_outgoing(struct domain *d, struct relation *rel, struct outgoing *fill)
 {
     return report_outgoing(d, rel, fill);
@@ -399,6 +414,11 @@ int domain_load_observation(struct domain *d, const struct observation *o, uint6
     return report_load(d, o);
 }
 
+int domain_load_operation(struct domain *d, const struct operation *o, uint64_t now)
+{
+    return operation_load(d, o, now);
+}
+
 struct device *domain_give(struct domain *d, uint64_t registration_id, uint64_t now)
 {
     return move_give(d, registration_id, now);
@@ -417,7 +437,7 @@ void domain_evict(struct domain *d, uint64_t registration_id, uint64_t now)
         return;
     removal_forget(d, dev, EVENT_REPLACED, now);
     if (!d->committing)
-        manage_rehome(d, now);
+        queue_rehome(d, now);
 }
 
 void domain_device_free(struct device *dev)

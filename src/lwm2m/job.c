@@ -82,7 +82,7 @@ void job_detach(struct domain *d, struct device *dev, uint64_t now)
         waiting = rare->waiting;
         rare->waiting = NULL;
     }
-    manage_pump(d, dev, now);
+    queue_pump(d, dev, now);
     if (waiting != NULL)
         engine_replay(d->engine, waiting, now);
 }
@@ -136,21 +136,9 @@ static const job_done_fn done_of[JOB_KIND_COUNT] = {
     [JOB_REGISTER] = registration_done, [JOB_UPDATE] = update_done,
     [JOB_REMOVE] = removal_done,        [JOB_STORE] = store_done,
     [JOB_OBSERVE] = report_done,        [JOB_UNOBSERVE] = report_unstore_done,
-    [JOB_RENEW] = renewal_done,
+    [JOB_RENEW] = renewal_done,         [JOB_ACCEPT] = operation_accept_done,
+    [JOB_SEND] = operation_send_done,   [JOB_SETTLE] = operation_settle_done,
 };
-
-/* What was wanted of the endpoint while it was not registered. */
-static void take_up(struct domain *d, const struct txn *t, uint64_t now)
-{
-    struct device *dev =
-        t->carried_observation_count > 0 ? chain_by_id(d, t->registration->id) : NULL;
-
-    if (dev == NULL)
-        return; /* it has moved already; the store remembers, until the next start */
-    for (size_t i = 0; i < t->carried_observation_count; i++)
-        (void)report_want(dev, t->carried_observations[i]);
-    wanted_start(d, dev, now);
-}
 
 void job_done(struct domain *d, struct txn *t, uint64_t now)
 {
@@ -158,9 +146,9 @@ void job_done(struct domain *d, struct txn *t, uint64_t now)
 
     if (job != NULL) {
         list_del(&job->node);
+        job->txn = t;
         done_of[job->kind](d, job, t->rc, now);
-        take_up(d, t, now);
-        manage_rehome(d, now);
+        queue_rehome(d, now);
     }
     txn_free(t);
 }
@@ -185,6 +173,8 @@ void job_abandon_all(struct domain *d)
             engine_drop(d->engine, job->pending);
         if (job->op != NULL)
             manage_complete(d, job->op, ERR_STOPPING);
+        if (job->run != NULL)
+            job->run->job = NULL;
         job_free(job);
     }
 }

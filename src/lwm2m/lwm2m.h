@@ -46,6 +46,10 @@ struct domain_config {
     size_t device_limit;            /* per shard; 0 = none */
     size_t observation_limit;       /* per device: 64 */
     size_t op_limit;                /* operations of one device under way or waiting: 64 */
+    size_t durable_limit;           /* durable operations waiting, per shard: 500 000 */
+    size_t awaited_limit;           /* answers that may still come, per shard: 65 536 */
+    uint32_t awake_window_s;        /* queue mode: how long a device of the default profile listens
+                                       after its last message, 93; 0: MAX_TRANSMIT_WAIT, as others */
     size_t uplink_body_limit;       /* Register, Update, Send: 65 536 */
     size_t read_body_limit;         /* answers: 16 MiB */
     const struct profile *profiles; /* [0] is the default; domain_ops.profile chooses */
@@ -115,6 +119,7 @@ size_t domain_body_limit(struct domain *d, const struct request *req);
 int domain_notification(struct domain *d, struct relation *rel, const struct answer *a,
                         uint64_t now);
 int domain_relation_outgoing(struct domain *d, struct relation *rel, struct outgoing *fill);
+bool domain_stray(struct domain *d, uint64_t token, const struct answer *a, uint64_t now);
 
 /* A command; completes exactly once through op_complete. */
 void domain_op(struct domain *d, struct op *op /* takes */, uint64_t now);
@@ -137,6 +142,9 @@ int domain_load(struct domain *d, const struct registration *r,
                 struct claim *claim /* takes on success */, int64_t outage_ms, uint64_t now);
 /* ERR_NOTFOUND when its registration is not here. */
 int domain_load_observation(struct domain *d, const struct observation *o, uint64_t now);
+/* One that waits, or whose late answer is awaited; in the order of their ids. ERR_NOTFOUND when its
+ * endpoint is not here. */
+int domain_load_operation(struct domain *d, const struct operation *o, uint64_t now);
 
 /* Moving a live device between shards: observations, waiting operations and all. Exchanges under
  * way end with ERR_CANCELLED towards the engine and are sent anew from the new shard. */

@@ -10,70 +10,6 @@ void manage_complete(struct domain *d, struct op *op, int rc)
     op_complete(op, rc);
 }
 
-/* ---- runs ------------------------------------------------------------------------------------ */
-
-static int run_add(struct domain *d, struct device *dev, struct op *op, struct run **ret_run)
-{
-    struct device_rare *rare = device_rare(dev);
-    struct run *run;
-
-    if (rare == NULL)
-        return ERR_NOMEM;
-    if (rare->run_count >= d->cfg.op_limit)
-        return ERR_FULL;
-    run = mem_new(sizeof(*run));
-    if (run == NULL)
-        return ERR_NOMEM;
-    run->domain = d;
-    run->device = dev;
-    run->op = op;
-    list_push(&rare->runs, &run->node);
-    rare->run_count++;
-    d->run_count++;
-    *ret_run = run;
-    return ERR_OK;
-}
-
-/* Off the device; the operation is returned. */
-static struct op *run_end(struct run *run)
-{
-    struct domain *d = run->domain;
-    struct device *dev = run->device;
-    struct op *op = run->op;
-
-    timer_stop(d->limits, &run->limit);
-    list_del(&run->node);
-    dev->rare->run_count--;
-    d->run_count--;
-    if (run->own)
-        dev->rare->remaking = false;
-    mem_free(run);
-    return op;
-}
-
-static void run_finish(struct run *run, int rc)
-{
-    struct domain *d = run->domain;
-
-    manage_complete(d, run_end(run), rc);
-}
-
-/* Takes the exchange back from the engine; the run is waiting again. */
-static void run_halt(struct run *run, uint64_t now)
-{
-    if (run->exchange == NULL)
-        return;
-    run->halting = true;
-    engine_cancel(run->domain->engine, run->exchange, now);
-    run->halting = false;
-}
-
-/* Whether it may be done twice without harm. */
-static bool is_idempotent(const struct op *op)
-{
-    return op->kind != OP_EXECUTE && op->kind != OP_CREATE;
-}
-
 /* ---- requests -------------------------------------------------------------------------------- */
 
 uint64_t manage_token(struct domain *d, const struct device *dev)
@@ -256,16 +192,45 @@ static const struct row {
     [OP_OBSERVE_CANCEL] = {PDU_GET, fill_cancel},
 };
 
+static int fill_probe(struct run *run, struct outgoing *out, struct buf *body, uint64_t now)
+{
+    struct path path;
+
+    (void)body;
+    (void)now;
+    if (settle_probe_path(run, &path) == 1)
+        out->accept = FORMAT_LINK;
+    out->path = manage_path(run->domain, run->device, &path);
+    return ERR_OK;
+}
+
+/* What is asked instead of the operation itself. */
+static const struct row steps[] = {
+    [RUN_ATTACH] = {PDU_PUT, fill_attributes},
+    [RUN_PROBE] = {PDU_GET, fill_probe},
+    [RUN_VERIFY] = {PDU_GET, fill_nothing},
+};
+
 static const struct row *row_of(const struct run *run)
 {
-    return &rows[run->step == RUN_ATTACH ? OP_WRITE_ATTRIBUTES : run->op->kind];
+    return run->step == RUN_ITSELF ? &rows[run->op->kind] : &steps[run->step];
 }
 
 /* ---- sending --------------------------------------------------------------------------------- */
 
 static void answered(void *ctx, const struct answer *a, uint64_t now);
 
-static int request(struct run *run, uint64_t now)
+/* That of the attempt, as the store knows it; of a wanted observation its own. */
+static uint64_t choose_token(struct run *run)
+{
+    if (run->step == RUN_ITSELF && run->op->durable)
+        return op_attempt_last(run->op)->token;
+    if (run->step == RUN_ITSELF && run->wanted != 0)
+        return run->wanted;
+    return manage_token(run->domain, run->device);
+}
+
+int manage_transmit(struct run *run, uint64_t now)
 {
     struct domain *d = run->domain;
     struct device *dev = run->device;
@@ -276,7 +241,6 @@ static int request(struct run *run, uint64_t now)
         .flow = &flow,
         .profile = device_profile(d, dev),
         .code = row->method,
-        .path = manage_path(d, dev, &op->path),
         .format = FORMAT_NONE,
         .accept = FORMAT_NONE,
         .observe = -1,
@@ -288,8 +252,12 @@ static int request(struct run *run, uint64_t now)
     struct buf body;
     int rc;
 
+    arena_reset(d->arena);
+    if (run->candidate_count == 0)
+        select_format_start(run, now);
+    out.path = manage_path(d, dev, &op->path);
     device_flow(d, dev, &flow);
-    run->token = run->wanted != 0 && run->step == RUN_ITSELF ? run->wanted : manage_token(d, dev);
+    run->token = choose_token(run);
     out.token = run->token;
     buf_init(&body, BODY_MAX);
     rc = row->fill(run, &out, &body, now);
@@ -300,7 +268,9 @@ static int request(struct run *run, uint64_t now)
     buf_fini(&body);
     if (rc < 0)
         return rc;
-    dev->rare->running++;
+    queue_take_slot(run);
+    run->asked_ms = now;
+    run->peer = dev->peer;
     if (op->result.sent_ms == 0)
         op->result.sent_ms = domain_unix_ms(d, now);
     return ERR_OK;
@@ -315,87 +285,35 @@ static bool settle_observe(struct run *run)
     const struct report *r = run->own ? report_find(dev, run->wanted) : report_like(dev, run->op);
 
     if (run->own && (r == NULL || r->state != REPORT_WANTED)) {
-        run_finish(run, ERR_OK);
+        queue_finish(run, ERR_OK);
         wanted_next(d, dev);
         return true;
     }
     if (r != NULL && r->state == REPORT_ACTIVE) {
-        run_finish(run, report_result(r, run->op));
+        queue_finish(run, report_result(r, run->op));
         return true;
     }
     run->wanted = r != NULL ? r->relation.token : 0;
     if (r == NULL && dev->rare->report_count >= d->cfg.observation_limit) {
-        run_finish(run, ERR_LIMIT);
+        queue_finish(run, ERR_LIMIT);
         return true;
     }
     return false;
 }
 
-static void run_send(struct run *run, uint64_t now)
+void manage_send(struct run *run, uint64_t now)
 {
-    const struct domain *d = run->domain;
     int rc;
 
+    if (run->op->durable) {
+        operation_send(run, now);
+        return;
+    }
     if (run->op->kind == OP_OBSERVE && settle_observe(run))
         return;
-    if (run->candidate_count == 0)
-        select_format_start(run, now);
-    arena_reset(d->arena);
-    rc = request(run, now);
+    rc = manage_transmit(run, now);
     if (rc < 0)
-        run_finish(run, rc);
-}
-
-/* While the registration ends or moves to another address nothing is sent to the present one. */
-static bool is_held(const struct device_rare *rare)
-{
-    return rare->job != NULL && (rare->job->kind == JOB_REMOVE ||
-                                 (rare->job->kind == JOB_UPDATE && update_moves(rare->job)));
-}
-
-/* Another operation is asking for the observation that this one wants, or the store has still to
- * take it: nobody is told before. */
-static bool is_asked_for(const struct run *run)
-{
-    const struct report *r = run->op->kind == OP_OBSERVE ? report_like(run->device, run->op) : NULL;
-
-    if (r != NULL && r->storing && !r->durable)
-        return true;
-    if (r == NULL || r->state != REPORT_WANTED)
-        return false;
-    list_each(&run->device->rare->runs, it)
-    {
-        const struct run *other = list_item(it, struct run, node);
-
-        if (other != run && other->exchange != NULL && other->wanted == r->relation.token)
-            return true;
-    }
-    return false;
-}
-
-static struct run *next_waiting(struct device_rare *rare)
-{
-    list_each(&rare->runs, it)
-    {
-        struct run *run = list_item(it, struct run, node);
-
-        if (run->exchange == NULL && !is_asked_for(run))
-            return run;
-    }
-    return NULL;
-}
-
-void manage_pump(struct domain *d, struct device *dev, uint64_t now)
-{
-    struct device_rare *rare = dev->rare;
-    uint32_t nstart = device_profile(d, dev)->nstart;
-    struct run *run;
-
-    if (rare == NULL || is_held(rare))
-        return;
-    while (rare->running < nstart && (run = next_waiting(rare)) != NULL)
-        run_send(run, now);
-    device_trim(dev);
+        queue_finish(run, rc);
 }
 
 /* ---- answers --------------------------------------------------------------------------------- */
@@ -431,7 +349,7 @@ static void end_observe(struct run *run, const struct answer *a, uint64_t now)
     uint64_t wanted = run->wanted;
     bool own = run->own;
     int rc = result_read(d, dev, run->op, a, now);
-    struct op *op = run_end(run);
+    struct op *op = queue_remove(run);
 
     if (rc != ERR_DEVICE) /* values without the option: read, not observed */
         rc = a->observe ? report_start(d, dev, op, &terms, a, now) : ERR_UNSUPPORTED;
@@ -449,7 +367,7 @@ static void end_cancel(struct run *run, const struct answer *a, uint64_t now)
 {
     struct domain *d = run->domain;
     struct device *dev = run->device;
-    struct op *op = run_end(run);
+    struct op *op = queue_remove(run);
     struct report *r = report_find(dev, op->token);
 
     if (a->rc == ERR_OK) {
@@ -470,12 +388,16 @@ static void end_run(struct run *run, const struct answer *a, uint64_t now)
     struct domain *d = run->domain;
     int rc;
 
+    if (run->op->durable) {
+        settle_answer(run, a, now);
+        return;
+    }
     if (run->op->kind == OP_OBSERVE_CANCEL) {
         end_cancel(run, a, now);
         return;
     }
     if (a->rc < 0) {
-        run_finish(run, a->rc);
+        queue_finish(run, a->rc);
         return;
     }
     if (run->op->kind == OP_OBSERVE) {
@@ -485,7 +407,45 @@ static void end_run(struct run *run, const struct answer *a, uint64_t now)
     rc = result_read(d, run->device, run->op, a, now);
     if (rc == ERR_OK)
         result_learn(d, run->device, run->op, now);
-    run_finish(run, rc);
+    queue_finish(run, rc);
+}
+
+/* A device that has just woken may have a new address behind its NAT, or not listen yet: what it
+ * rejects or leaves without an answer is sent once more. */
+static bool is_tried_again(struct run *run, const struct answer *a)
+{
+    const struct device *dev = run->device;
+    bool harmless = a->rc == ERR_RESET || run->op->kind != OP_EXECUTE;
+
+    if ((dev->flags & DEVICE_QUEUE) == 0 || (dev->flags & DEVICE_FRESH) == 0 || run->retried ||
+        run->op->durable || !presence_awake(dev) ||
+        (a->rc != ERR_RESET && (a->rc != ERR_TIMEOUT || run->op->kind == OP_CREATE)))
+        return false;
+    run->retried = harmless;
+    return harmless;
+}
+
+/* True when the same operation makes another request. */
+static bool goes_on(struct run *run, const struct answer *a)
+{
+    if (a->rc < 0)
+        return is_tried_again(run, a);
+    if (!select_format_next(run, a) && !turns_to_attributes(run, a)) {
+        if (PDU_CODE_CLASS(a->code) == 2 && run->step == RUN_ITSELF)
+            select_format_accepted(run);
+        return false;
+    }
+    blob_free(a->blob);
+    return true;
+}
+
+static void heard(struct domain *d, struct device *dev, const struct answer *a, uint64_t asked_ms,
+                  uint64_t now)
+{
+    presence_answered(d, dev, asked_ms, now);
+    device_seen(d, dev, now);
+    if (a->szx < 7)
+        dev->szx = a->szx;
 }
 
 static void answered(void *ctx, const struct answer *a, uint64_t now)
@@ -493,154 +453,30 @@ static void answered(void *ctx, const struct answer *a, uint64_t now)
     struct run *run = ctx;
     struct domain *d = run->domain;
     struct device *dev = run->device;
+    uint64_t asked_ms = run->asked_ms;
+    bool silent = a->rc == ERR_TIMEOUT && !run->halting;
 
     run->exchange = NULL;
-    dev->rare->running--;
+    queue_give_slot(run);
     if (run->halting)
         return;
     run->op->result.retransmissions += a->retransmissions;
-    if (a->rc == ERR_OK) {
-        device_seen(d, dev, now);
-        if (a->szx < 7)
-            dev->szx = a->szx;
-        if (select_format_next(run, a)) {
-            blob_free(a->blob);
-            manage_pump(d, dev, now);
-            return;
-        }
-        if (turns_to_attributes(run, a)) {
-            blob_free(a->blob);
-            manage_pump(d, dev, now);
-            return;
-        }
-        if (PDU_CODE_CLASS(a->code) == 2)
-            select_format_accepted(run);
-    }
-    end_run(run, a, now);
-    manage_pump(d, dev, now);
+    if (run->op->durable && run->step == RUN_ITSELF)
+        operation_note(run, run->token, a, now);
+    if (a->rc == ERR_OK)
+        heard(d, dev, a, asked_ms, now);
+    if (!goes_on(run, a))
+        end_run(run, a, now);
+    if (silent)
+        presence_silent(d, dev, asked_ms, now);
+    queue_pump(d, dev, now);
 }
 
-void manage_fire(void *ctx, struct timer *t, uint64_t now)
+void manage_silence(struct run *run, int rc, uint64_t now)
 {
-    struct domain *d = ctx;
-    struct run *run = mem_container(t, struct run, limit);
-    struct device *dev = run->device;
-    static const struct answer silence = {.rc = ERR_TIMEOUT, .format = FORMAT_NONE};
+    struct answer silence = {.rc = rc, .format = FORMAT_NONE};
 
-    run_halt(run, now);
     end_run(run, &silence, now);
-    manage_pump(d, dev, now);
-}
-
-/* ---- all of a device ------------------------------------------------------------------------- */
-
-void manage_rewind(struct domain *d, struct device *dev, uint64_t now)
-{
-    (void)d;
-    if (dev->rare == NULL)
-        return;
-    list_each_safe(&dev->rare->runs, it, tmp)
-    {
-        struct run *run = list_item(it, struct run, node);
-
-        if (run->exchange == NULL)
-            continue;
-        run_halt(run, now);
-        if (!is_idempotent(run->op))
-            run_finish(run, ERR_TIMEOUT);
-    }
-}
-
-void manage_end_all(struct domain *d, struct device *dev, int rc, uint64_t now)
-{
-    (void)d;
-    if (dev->rare == NULL)
-        return;
-    list_each_safe(&dev->rare->runs, it, tmp)
-    {
-        struct run *run = list_item(it, struct run, node);
-
-        run_halt(run, now);
-        run_finish(run, rc);
-    }
-}
-
-void manage_orphan(struct domain *d, struct device *dev, uint64_t now)
-{
-    manage_rewind(d, dev, now);
-    if (dev->rare == NULL)
-        return;
-    list_each_safe(&dev->rare->runs, it, tmp)
-    {
-        struct run *run = list_item(it, struct run, node);
-
-        if (run->own) { /* what it makes follows by itself */
-            run_finish(run, ERR_CANCELLED);
-            continue;
-        }
-        timer_stop(d->limits, &run->limit);
-        list_del(&run->node);
-        list_push(&d->orphans, &run->node);
-        dev->rare->run_count--;
-        d->run_count--;
-    }
-}
-
-void manage_stray(struct domain *d, struct op *op)
-{
-    struct run *run = mem_new(sizeof(*run));
-
-    if (run == NULL) {
-        manage_complete(d, op, ERR_NOMEM);
-        return;
-    }
-    run->op = op;
-    list_push(&d->orphans, &run->node);
-}
-
-void manage_rehome(struct domain *d, uint64_t now)
-{
-    struct list *node;
-
-    while ((node = list_pop(&d->orphans)) != NULL) {
-        struct run *run = list_item(node, struct run, node);
-        struct op *op = run->op;
-
-        mem_free(run);
-        manage_op(d, op, now);
-    }
-}
-
-void manage_detach(struct domain *d, struct device *dev)
-{
-    if (dev->rare == NULL)
-        return;
-    list_each(&dev->rare->runs, it)
-    {
-        struct run *run = list_item(it, struct run, node);
-
-        timer_stop(d->limits, &run->limit);
-        run->domain = NULL;
-        run->device = NULL;
-    }
-    d->run_count -= dev->rare->run_count;
-}
-
-void manage_adopt(struct domain *d, struct device *dev, uint64_t now)
-{
-    (void)now;
-    if (dev->rare == NULL)
-        return;
-    list_each(&dev->rare->runs, it)
-    {
-        struct run *run = list_item(it, struct run, node);
-
-        run->domain = d;
-        run->device = dev;
-        if (run->op->deadline != 0)
-            timer_start(d->limits, &run->limit, run->op->deadline);
-    }
-    d->run_count += dev->rare->run_count;
 }
 
 /* ---- entry ----------------------------------------------------------------------------------- */
@@ -673,6 +509,7 @@ static const local_fn locals[OP_KIND_COUNT] = {
     [OP_STATUS] = op_status,
     [OP_OBSERVE_LIST] = op_observe_list,
     [OP_DEREGISTER] = op_deregister,
+    [OP_CANCEL] = operation_cancel,
 };
 
 /* Before the first request. */
@@ -697,7 +534,7 @@ static int prepare(struct run *run)
 int manage_remake(struct domain *d, struct device *dev, struct op *op, uint64_t wanted)
 {
     struct run *run;
-    int rc = run_add(d, dev, op, &run);
+    int rc = queue_add(d, dev, op, &run);
 
     if (rc < 0)
         return rc;
@@ -705,6 +542,49 @@ int manage_remake(struct domain *d, struct device *dev, struct op *op, uint64_t 
     run->wanted = wanted;
     dev->rare->remaking = true;
     return prepare(run);
+}
+
+/* Kinds that may outlive us; what is observed is a wish in any case. */
+static bool may_be_durable(const struct op *op)
+{
+    return rows[op->kind].method != 0 && op->kind != OP_OBSERVE && op->kind != OP_OBSERVE_CANCEL;
+}
+
+static int check(struct domain *d, struct device *dev, struct op *op, uint64_t now)
+{
+    int rc = check_op(d, dev, op, now);
+
+    if (rc < 0 || locals[op->kind] != NULL)
+        return rc;
+    op->durable = op->durable && may_be_durable(op);
+    if (op->durable && op->body != NULL)
+        return ERR_TOOLARGE;
+    if (op->durable && queue_is_ending(dev))
+        return ERR_BUSY;
+    return op->durable || presence_awake(dev) ? ERR_OK : ERR_ASLEEP;
+}
+
+static void refuse(struct domain *d, struct device *dev, struct op *op, int rc)
+{
+    if (rc == ERR_QUEUE)
+        counter_add(d->counters, COUNTER_ops_refused, 1);
+    manage_complete(d, op, rc);
+    device_trim(dev);
+}
+
+static void start(struct domain *d, struct run *run, uint64_t now)
+{
+    struct device *dev = run->device;
+    int rc = prepare(run);
+
+    if (rc < 0) {
+        queue_finish(run, rc);
+    } else {
+        queue_arm(run, now);
+        if (run->op->durable)
+            operation_accept(run, now);
+    }
+    queue_pump(d, dev, now);
 }
 
 void manage_op(struct domain *d, struct op *op, uint64_t now)
@@ -721,24 +601,19 @@ void manage_op(struct domain *d, struct op *op, uint64_t now)
         wanted_inherit(d, dev, op, now);
         return;
     }
-    rc = check_op(d, dev, op, now);
+    if (op->durable && op->stored) {
+        operation_arrive(d, dev, op, now);
+        return;
+    }
+    rc = check(d, dev, op, now);
     if (rc == ERR_OK && locals[op->kind] != NULL) {
         locals[op->kind](d, dev, op, now);
         return;
     }
     if (rc == ERR_OK)
-        rc = run_add(d, dev, op, &run);
-    if (rc != ERR_OK) {
-        if (rc == ERR_FULL)
-            counter_add(d->counters, COUNTER_ops_refused, 1);
-        manage_complete(d, op, rc);
-        device_trim(dev);
-        return;
-    }
-    rc = prepare(run);
+        rc = queue_add(d, dev, op, &run);
     if (rc < 0)
-        run_finish(run, rc);
-    else if (op->deadline != 0)
-        timer_start(d->limits, &run->limit, op->deadline);
-    manage_pump(d, dev, now);
+        refuse(d, dev, op, rc);
+    else
+        start(d, run, now);
 }

@@ -61,9 +61,9 @@ struct device *move_give(struct domain *d, uint64_t id, uint64_t now)
     p = pack(d, dev);
     if (p == NULL)
         return NULL;
-    manage_rewind(d, dev, now);
+    queue_rewind(d, dev, now);
     report_detach(d, dev, now);
-    manage_detach(d, dev);
+    queue_detach(d, dev);
     timer_stop(d->expiry, &dev->timer);
     device_remove(d, dev);
     p->device = *dev;
@@ -90,7 +90,13 @@ void move_free(struct device *dev)
         while ((node = list_pop(&rare->runs)) != NULL) {
             struct run *run = list_item(node, struct run, node);
 
-            op_complete(run->op, ERR_STOPPING);
+            op_complete(run->op, run->op->stored ? ERR_ACCEPTED : ERR_STOPPING);
+            mem_free(run);
+        }
+        while ((node = list_pop(&rare->lates)) != NULL) {
+            struct run *run = list_item(node, struct run, node);
+
+            op_free(run->op);
             mem_free(run);
         }
         device_rare_free(rare);
@@ -139,7 +145,7 @@ int move_take(struct domain *d, struct device *away, uint64_t now)
     if (renewed)
         renewal_note(d, dev, now);
     report_adopt(d, dev, now);
-    manage_adopt(d, dev, now);
+    queue_adopt(d, dev, now);
     if (dev->rare != NULL && dev->rare->again) {
         dev->rare->again = false;
         job_store(d, dev, now);
@@ -234,6 +240,7 @@ int move_load(struct domain *d, const struct registration *r, struct claim *clai
     device_choose_profile(d, dev);
     device_insert(d, dev);
     dev->deadline_s = shifted_deadline(d, dev, r, outage_ms, now);
+    presence_load(d, dev, now);
     expiry_arm(d, dev, now);
     /* Operators would see it as gone until it is heard. */
     if (r->expires_ms < domain_unix_ms(d, now))

@@ -373,11 +373,13 @@ void registration_done(struct domain *d, struct job *job, int rc, uint64_t now)
     }
     if (rc < 0) {
         counter_add(d->counters, COUNTER_register_dropped, 1);
+        operation_carried(d, NULL, job->txn, now);
         registration_abandon(d, job);
         return;
     }
     leave(d, job);
     device_insert(d, dev);
+    presence_begin(d, dev, true, now);
     expiry_restart(d, dev, now);
     counter_add(d->counters, COUNTER_registers, 1);
     if (job->pending != NULL)
@@ -385,5 +387,6 @@ void registration_done(struct domain *d, struct job *job, int rc, uint64_t now)
     domain_tell(d, EVENT_REGISTERED, dev, now);
     if (job->teaches)
         pid_learn(d, dev, now);
+    operation_carried(d, dev, job->txn, now);
     job_free(job);
 }

@@ -11,9 +11,9 @@ void removal_forget(struct domain *d, struct device *dev, enum event_type reason
         wanted_leave(d, dev);
     report_end_all(d, dev, ERR_UNREGISTERED, now);
     if (reason == EVENT_REPLACED)
-        manage_orphan(d, dev, now);
+        queue_orphan(d, dev, now);
     else
-        manage_end_all(d, dev, ERR_UNREGISTERED, now);
+        queue_end_all(d, dev, ERR_UNREGISTERED, now);
     domain_tell(d, reason, dev, now);
     timer_stop(d->expiry, &dev->timer);
     device_remove(d, dev);

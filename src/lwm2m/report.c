@@ -424,7 +424,7 @@ void report_done(struct domain *d, struct job *job, int rc, uint64_t now)
     manage_complete(d, job->op, rc);
     job_free(job);
     if (dev != NULL)
-        manage_pump(d, dev, now); /* others have waited to see */
+        queue_pump(d, dev, now); /* others have waited to see */
 }
 
 int report_load(struct domain *d, const struct observation *o)

@@ -273,8 +273,10 @@ static void apply(struct domain *d, struct device *dev, struct change *c, uint64
     }
     if ((c->what & CHANGE_BINDING) != 0)
         dev->binding = c->binding;
-    if ((c->what & CHANGE_QUEUE) != 0)
+    if ((c->what & CHANGE_QUEUE) != 0) {
         dev->flags ^= DEVICE_QUEUE;
+        presence_begin(d, dev, true, now);
+    }
     if ((c->what & CHANGE_SMS) != 0)
         swap_text(&dev->rare->sms, &c->sms);
     if ((c->what & CHANGE_PID) != 0)
@@ -289,6 +291,8 @@ static void apply(struct domain *d, struct device *dev, struct change *c, uint64
     dev->updated_s = (uint32_t)(domain_unix_ms(d, now) / 1000);
     dev->seen_s = dev->updated_s;
     expiry_restart(d, dev, now);
+    presence_heard(d, dev, now);
+    settle_updated(dev);
 }
 
 /* On success the job has what the change held. */
@@ -324,6 +328,7 @@ static void renew(struct domain *d, struct device *dev, uint64_t now)
     expiry_restart(d, dev, now);
     device_claim_addr(d, dev);
     device_seen(d, dev, now);
+    settle_updated(dev);
 }
 
 static void renewed(struct domain *d, struct device *dev, struct request *req, uint64_t now)
@@ -408,7 +413,7 @@ void update_done(struct domain *d, struct job *job, int rc, uint64_t now)
     counter_add(d->counters, COUNTER_updates, 1);
     update_apply_now(d, dev, job, now);
     if (update_moves(job))
-        manage_rewind(d, dev, now);
+        queue_rewind(d, dev, now);
     wanted_start(d, dev, now); /* sent with what else waits for the end of the job */
     job_free(job);
     job_detach(d, dev, now);

@@ -50,7 +50,7 @@ void wanted_leave(struct domain *d, const struct device *dev)
         op->token = r->relation.token;
         op->format = r->format;
         counter_add(d->counters, COUNTER_ops_started, 1);
-        manage_stray(d, op);
+        queue_stray(d, op);
     }
 }
 
@@ -76,6 +76,31 @@ void wanted_inherit(struct domain *d, struct device *dev, struct op *op, uint64_
 {
     manage_complete(d, op, adopt(d, dev, op));
     wanted_start(d, dev, now);
+}
+
+/* On its way to the shard that has the endpoint now. */
+static void pass_on(struct domain *d, const struct observation *o, struct view endpoint)
+{
+    struct op *op = op_new(OP_OBSERVE, endpoint);
+
+    if (op == NULL)
+        return;
+    op->path = o->path;
+    op->format = o->format;
+    op->token = o->token;
+    op->done = done;
+    op->text = mem_text(o->attributes.p, o->attributes.n);
+    counter_add(d->counters, COUNTER_ops_started, 1);
+    queue_stray(d, op);
+}
+
+void wanted_carried(struct domain *d, struct device *dev, const struct observation *o,
+                    const struct registration *r)
+{
+    if (dev == NULL)
+        pass_on(d, o, r->endpoint);
+    else if (report_find(dev, o->token) == NULL)
+        (void)report_want(dev, o);
 }
 
 static struct report *first_untried(const struct device *dev)
@@ -112,7 +137,7 @@ void wanted_start(struct domain *d, struct device *dev, uint64_t now)
 {
     bool any = false;
 
-    if (dev->rare == NULL || dev->rare->remaking)
+    if (dev->rare == NULL || dev->rare->remaking || !presence_awake(dev))
         return;
     list_each(&dev->rare->reports, it)
     {
@@ -124,7 +149,7 @@ void wanted_start(struct domain *d, struct device *dev, uint64_t now)
     if (!any)
         return;
     wanted_next(d, dev);
-    manage_pump(d, dev, now);
+    queue_pump(d, dev, now);
 }
 
 void wanted_refused(struct domain *d, struct device *dev, uint64_t token, int rc, uint8_t code,

@@ -315,6 +315,9 @@ struct registration {
     bool lifetime_given; /* false: the client omitted lt */
     uint8_t binding;     /* enum binding */
     bool queue_mode;
+    bool awake; /* of a live one: not in queue mode, or within its window; not stored */
+    int64_t
+        awake_until_ms;  /* queue mode, Unix ms: it listens, or has listened, until then; else 0 */
     struct view sms;     /* digits or external identifier, "" when none */
     struct view profile; /* pid as sent, "" when none */
     struct view links;   /* canonical link-format with alternate path and ct on the root link */
@@ -477,6 +480,7 @@ struct op {
     uint8_t hops;         /* times it was passed on because the device had moved */
     uint64_t deadline;    /* monotonic ms; of a durable one: how long the submitter waits */
     bool durable;
+    bool stored;           /* durable: the store has it; kept by who executes it */
     bool repeatable;       /* durable Execute, Create: the operator says that twice does no harm */
     uint8_t priority;      /* enum op_priority; higher ones go before lower ones that wait */
     int64_t created_ms;    /* Unix ms */

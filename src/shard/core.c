@@ -52,6 +52,11 @@ static int on_notification(void *ctx, struct relation *rel, const struct answer 
     return domain_notification(((struct core *)ctx)->domain, rel, a, now);
 }
 
+static bool on_stray(void *ctx, uint64_t token, const struct answer *a, uint64_t now)
+{
+    return domain_stray(((struct core *)ctx)->domain, token, a, now);
+}
+
 static int on_relation_outgoing(void *ctx, struct relation *rel, struct outgoing *fill)
 {
     return domain_relation_outgoing(((struct core *)ctx)->domain, rel, fill);
@@ -219,10 +224,12 @@ static void on_op_elsewhere(void *ctx, struct op *op)
     struct directory_entry entry;
     int rc = directory_find(c->dir, view_str(op->endpoint), &entry);
 
-    if (rc == ERR_OK && op->hops++ >= OP_HOPS_MAX)
+    /* What the store has is done whoever waits for it: it goes on until it is where its device is.
+     */
+    if (rc == ERR_OK && !op->stored && op->hops++ >= OP_HOPS_MAX)
         rc = ERR_BUSY;
     if (rc < 0)
-        op_complete(op, rc);
+        op_complete(op, op->stored ? ERR_ACCEPTED : rc);
     else
         c->out.op(c->ctx, entry.shard, op);
 }
@@ -232,6 +239,7 @@ static const struct engine_ops engine_ops = {
     .request = on_request,
     .body_limit = on_body_limit,
     .notification = on_notification,
+    .stray = on_stray,
     .relation_outgoing = on_relation_outgoing,
     .spool_append = on_spool_append,
     .blob_read = on_blob_read,
@@ -450,6 +458,12 @@ int core_load(struct core *c, const struct registration *r, int64_t outage_ms, u
 int core_load_observation(struct core *c, const struct observation *o, uint64_t now)
 {
     return domain_load_observation(c->domain, o, now);
+}
+
+int core_load_operation(struct core *c, const struct operation *o, uint64_t now)
+{
+    c->now = now;
+    return domain_load_operation(c->domain, o, now);
 }
 
 void core_stats(const struct core *c, struct core_stats *ret_stats)

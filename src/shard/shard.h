@@ -122,6 +122,7 @@ uint64_t core_next(const struct core *c);
 void core_reserve(struct core *c, uint32_t devices);
 int core_load(struct core *c, const struct registration *r, int64_t outage_ms, uint64_t now);
 int core_load_observation(struct core *c, const struct observation *o, uint64_t now);
+int core_load_operation(struct core *c, const struct operation *o, uint64_t now);
 
 struct core_stats {
     struct domain_stats domain;

@@ -85,7 +85,8 @@ static void out_move(void *ctx, uint16_t to, struct move *m)
 static void out_op(void *ctx, uint16_t to, struct op *op)
 {
     struct worker *w = ctx;
-    int rc = mbox_post(w->set->workers[to].ops, &op->node);
+    struct mbox *box = w->set->workers[to].ops;
+    int rc = op->stored ? mbox_post_always(box, &op->node) : mbox_post(box, &op->node);
 
     if (rc < 0)
         op_complete(op, rc);

@@ -285,7 +285,7 @@ static void test_limit(void **state)
         fix_do(f, OP_READ, 1, "/3/0/9");
     assert_int_equal(f->done_count, 0);
     fix_do(f, OP_READ, 1, "/3/0/9");
-    expect_done(f, 1, ERR_FULL);
+    expect_done(f, 1, ERR_QUEUE);
     assert_int_equal(fix_count(f, COUNTER_ops_refused), 1);
     fix_do(f, OP_STATUS, 1, "/"); /* no radio: always */
     expect_done(f, 2, ERR_OK);
