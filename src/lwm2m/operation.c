@@ -458,6 +458,22 @@ void operation_settle_done(struct domain *d, struct job *job, int rc, uint64_t n
 
 /* ---- arriving and leaving -------------------------------------------------------------------- */
 
+/* Only a late answer can tell more of it. Takes op. */
+static void take_late(struct domain *d, struct op *op, uint64_t now)
+{
+    struct run *run = mem_new(sizeof(*run));
+
+    if (run == NULL) {
+        manage_complete(d, op, ERR_NOMEM);
+        return;
+    }
+    run->domain = d;
+    run->op = op;
+    list_init(&run->tokens);
+    late_keep(run, now);
+    late_await_all(run);
+}
+
 /* One that the store has. Takes op. */
 static void take(struct domain *d, struct device *dev, struct op *op, uint64_t now)
 {
@@ -467,8 +483,13 @@ static void take(struct domain *d, struct device *dev, struct op *op, uint64_t n
     op->stored = true;
     if (op->done == NULL)
         op->done = forget;
-    if (queue_find(dev, &op->id) == NULL && late_find(dev, &op->id) == NULL)
+    if (queue_find(dev, &op->id) == NULL && late_find(dev, &op->id) == NULL) {
+        if (op->state == OP_STATE_UNKNOWN) {
+            take_late(d, op, now);
+            return;
+        }
         rc = queue_add(d, dev, op, &run);
+    }
     if (run == NULL) {
         manage_complete(d, op, rc);
         return;
@@ -497,22 +518,6 @@ static int restore(const struct operation *o, struct op **ret_op)
     return ERR_OK;
 }
 
-static int load_late(struct domain *d, struct op *op, uint64_t now)
-{
-    struct run *run = mem_new(sizeof(*run));
-
-    if (run == NULL) {
-        op_free(op);
-        return ERR_NOMEM;
-    }
-    run->domain = d;
-    run->op = op;
-    list_init(&run->tokens);
-    late_keep(run, now);
-    late_await_all(run);
-    return ERR_OK;
-}
-
 int operation_load(struct domain *d, const struct operation *o, uint64_t now)
 {
     struct device *dev = device_by_endpoint(d, o->endpoint);
@@ -525,8 +530,6 @@ int operation_load(struct domain *d, const struct operation *o, uint64_t now)
     if (rc < 0)
         return rc;
     counter_add(d->counters, COUNTER_ops_started, 1);
-    if (o->state == OP_STATE_UNKNOWN)
-        return load_late(d, op, now);
     take(d, dev, op, now);
     if (presence_awake(dev) && dev->rare != NULL && !list_empty(&dev->rare->runs))
         timer_start(d->expiry, &dev->timer, now + 1 + random_below(d->random, LOAD_SPREAD_MS));

@@ -230,7 +230,7 @@ static void on_op_elsewhere(void *ctx, struct op *op)
 
     f->elsewhere_count++;
     if (!f->forward) {
-        op_complete(op, ERR_UNREGISTERED);
+        op_complete(op, op->stored ? ERR_ACCEPTED : ERR_UNREGISTERED);
         return;
     }
     op->node.next = NULL;
@@ -340,6 +340,11 @@ static int on_notification(void *ctx, struct relation *rel, const struct answer 
     return domain_notification(((struct fix *)ctx)->d, rel, a, now);
 }
 
+static bool on_stray(void *ctx, uint64_t token, const struct answer *a, uint64_t now)
+{
+    return domain_stray(((struct fix *)ctx)->d, token, a, now);
+}
+
 static int on_relation_outgoing(void *ctx, struct relation *rel, struct outgoing *fill)
 {
     return domain_relation_outgoing(((struct fix *)ctx)->d, rel, fill);
@@ -366,6 +371,7 @@ static const struct engine_ops engine_ops = {
     .request = on_request,
     .body_limit = on_body_limit,
     .notification = on_notification,
+    .stray = on_stray,
     .relation_outgoing = on_relation_outgoing,
     .spool_append = on_spool_append,
 };
@@ -565,16 +571,26 @@ const char *fix_path(uint64_t id)
     return path;
 }
 
-uint64_t fix_device(struct fix *f, unsigned device)
+static uint64_t register_as(struct fix *f, unsigned device, const char *more)
 {
     char query[64];
     const char *location;
     uint64_t id;
 
-    snprintf(query, sizeof(query), "ep=dev%u&lt=300&lwm2m=1.1&b=U", device);
+    snprintf(query, sizeof(query), "ep=dev%u&lt=300&lwm2m=1.1&b=U%s", device, more);
     location = fix_register(f, device, query, fix_links);
     assert_int_equal(registration_id_parse(view_str(location + strlen("/rd/")), &id), ERR_OK);
     return id;
+}
+
+uint64_t fix_device(struct fix *f, unsigned device)
+{
+    return register_as(f, device, "");
+}
+
+uint64_t fix_sleeper(struct fix *f, unsigned device)
+{
+    return register_as(f, device, "&Q");
 }
 
 static void send_answer(struct fix *f, unsigned device, struct pdu_writer *w)
@@ -607,6 +623,15 @@ void fix_answer(struct fix *f, unsigned device, uint8_t code, int32_t format, st
         pdu_put_uint(&w, PDU_CONTENT_FORMAT, (uint32_t)format);
     if (body.n > 0)
         pdu_put_payload(&w, body);
+    send_answer(f, device, &w);
+}
+
+void fix_reset(struct fix *f, unsigned device)
+{
+    uint8_t out[FIX_BYTES];
+    struct pdu_writer w;
+
+    pdu_begin(&w, out, sizeof(out), PDU_RST, PDU_EMPTY, fix_sent(f, 0)->pdu.mid, VIEW_NONE);
     send_answer(f, device, &w);
 }
 
@@ -667,6 +692,15 @@ void fix_advance(struct fix *f, uint64_t ms)
         domain_run(f->d, f->now, 1000);
         settle(f);
     }
+}
+
+struct op *fix_durable(struct fix *f, enum op_kind kind, unsigned device, const char *path)
+{
+    struct op *op = fix_op(f, kind, device, path);
+
+    op->durable = true;
+    op_id_new(&f->random, FIX_WALL + ++f->ids, &op->id);
+    return op;
 }
 
 struct op *fix_op(struct fix *f, enum op_kind kind, unsigned device, const char *path)

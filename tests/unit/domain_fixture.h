@@ -81,6 +81,7 @@ struct fix {
     size_t done_count;
     struct op *done; /* the last completed operation; freed with the next */
     size_t elsewhere_count;
+    int64_t ids; /* minted: each is younger than the one before */
     bool forward; /* operations for elsewhere wait for fix_forward instead of failing */
     struct mbox_node *strays, **strays_end;
 };
@@ -108,6 +109,8 @@ void fix_input(struct fix *f, unsigned device, struct view datagram);
 const char *fix_register(struct fix *f, unsigned device, const char *query, const char *links);
 /* The usual one: ep=dev<n>, lt=300, 1.1, links of objects 1, 3, 3303. Its id. */
 uint64_t fix_device(struct fix *f, unsigned device);
+/* The same in queue mode. */
+uint64_t fix_sleeper(struct fix *f, unsigned device);
 /* "/rd/…" of a registration id, valid until the next call. */
 const char *fix_path(uint64_t id);
 /* The list that fix_device announces. */
@@ -121,6 +124,8 @@ uint8_t fix_code(struct fix *f);
 /* An answer of the device to the last request, piggybacked. observe < 0: without the option. */
 void fix_answer(struct fix *f, unsigned device, uint8_t code, int32_t format, struct view body,
                 int32_t observe);
+/* RST to the last request. */
+void fix_reset(struct fix *f, unsigned device);
 /* One block of a long body. */
 void fix_answer_block(struct fix *f, unsigned device, int32_t format, struct view body,
                       struct pdu_block block);
@@ -139,6 +144,8 @@ void fix_advance(struct fix *f, uint64_t ms);
 /* A new operation: completes into f->done. */
 struct op *fix_op(struct fix *f, enum op_kind kind, unsigned device, const char *path);
 void fix_op_value(struct op *op, const char *path, struct value v);
+/* … that is stored before it is sent. */
+struct op *fix_durable(struct fix *f, enum op_kind kind, unsigned device, const char *path);
 void fix_start(struct fix *f, struct op *op /* takes */);
 /* Hands what waits to f->other, which is where its device is, or to nobody. The number of them. */
 size_t fix_forward(struct fix *f);
