@@ -123,8 +123,8 @@ struct relation {
 /* ---- the engine ---------------------------------------------------------------------------- */
 
 /* Any of them may call the engine again, except for engine_input, engine_run and engine_free;
- * `send` must not call it at all. body_limit, stray, relation_outgoing, spool_append and blob_read may
- * be NULL. */
+ * `send` must not call it at all. body_limit, stray, relation_outgoing, spool_append and blob_read
+ * may be NULL. */
 struct engine_ops {
     /* Hands bytes to the transport; borrowed during the call. */
     void (*send)(void *ctx, const struct flow *flow, struct view datagram);

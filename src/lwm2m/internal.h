@@ -514,6 +514,8 @@ void queue_halt(struct run *run, uint64_t now);
 /* Takes and gives back a place among those under way. */
 void queue_take_slot(struct run *run);
 void queue_give_slot(struct run *run);
+/* Whether it may be done twice without harm. */
+bool queue_is_idempotent(const struct op *op);
 struct run *queue_find(const struct device *dev, const struct op_id *id);
 /* While the registration ends or moves to another address nothing is sent to the present one. */
 bool queue_is_held(const struct device *dev);
@@ -648,6 +650,8 @@ void late_free_all(struct domain *d);
 
 /* Not in queue mode, or within its window. */
 bool presence_awake(const struct device *dev);
+/* Queue mode: it listens long enough for another request. */
+bool presence_lasts(const struct domain *d, const struct device *dev, uint64_t now);
 /* A message of it has arrived. */
 void presence_heard(struct domain *d, struct device *dev, uint64_t now);
 /* An exchange has ended: with an answer, or without. */

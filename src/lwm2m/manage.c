@@ -412,24 +412,23 @@ static void end_run(struct run *run, const struct answer *a, uint64_t now)
 
 /* A device that has just woken may have a new address behind its NAT, or not listen yet: what it
  * rejects or leaves without an answer is sent once more. */
-static bool is_tried_again(struct run *run, const struct answer *a)
+static bool is_tried_again(struct run *run, const struct answer *a, uint64_t now)
 {
     const struct device *dev = run->device;
-    bool harmless = a->rc == ERR_RESET || run->op->kind != OP_EXECUTE;
+    bool again = a->rc == ERR_RESET || (a->rc == ERR_TIMEOUT && queue_is_idempotent(run->op) &&
+                                        presence_lasts(run->domain, dev, now));
 
-    if ((dev->flags & DEVICE_QUEUE) == 0 || (dev->flags & DEVICE_FRESH) == 0 || run->retried ||
-        run->op->durable || !presence_awake(dev) ||
-        (a->rc != ERR_RESET && (a->rc != ERR_TIMEOUT || run->op->kind == OP_CREATE)))
+    if ((dev->flags & DEVICE_FRESH) == 0 || run->retried || run->op->durable)
         return false;
-    run->retried = harmless;
-    return harmless;
+    run->retried = again;
+    return again;
 }
 
 /* True when the same operation makes another request. */
-static bool goes_on(struct run *run, const struct answer *a)
+static bool goes_on(struct run *run, const struct answer *a, uint64_t now)
 {
     if (a->rc < 0)
-        return is_tried_again(run, a);
+        return is_tried_again(run, a, now);
     if (!select_format_next(run, a) && !turns_to_attributes(run, a)) {
         if (PDU_CODE_CLASS(a->code) == 2 && run->step == RUN_ITSELF)
             select_format_accepted(run);
@@ -465,7 +464,7 @@ static void answered(void *ctx, const struct answer *a, uint64_t now)
         operation_note(run, run->token, a, now);
     if (a->rc == ERR_OK)
         heard(d, dev, a, asked_ms, now);
-    if (!goes_on(run, a))
+    if (!goes_on(run, a, now))
         end_run(run, a, now);
     if (silent)
         presence_silent(d, dev, asked_ms, now);

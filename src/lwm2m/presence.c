@@ -54,6 +54,11 @@ static uint64_t closes_at(const struct domain *d, const struct device *dev, uint
     return (now / 1000 - since_heard_s(dev, now) + window_s(d, dev)) * 1000;
 }
 
+bool presence_lasts(const struct domain *d, const struct device *dev, uint64_t now)
+{
+    return closes_at(d, dev, now) >= now + profile_max_transmit_span(device_profile(d, dev));
+}
+
 int64_t presence_until(const struct domain *d, const struct device *dev, uint64_t now)
 {
     if (!in_queue_mode(dev))
@@ -156,7 +161,7 @@ void presence_silent(struct domain *d, struct device *dev, uint64_t asked_ms, ui
     offset = offset_s(dev, asked_ms, now);
     if (offset >= WINDOW_LEAST_S)
         learn(dev, offset * 3 / 4);
-    if (!fresh || closes_at(d, dev, now) <= now) /* else it is tried once more */
+    if (!fresh || !presence_lasts(d, dev, now))
         fall_asleep(d, dev, now);
 }
 

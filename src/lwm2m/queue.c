@@ -310,8 +310,7 @@ void queue_fire(void *ctx, struct timer *t, uint64_t now)
 
 /* ---- all of a device ------------------------------------------------------------------------- */
 
-/* Whether it may be done twice without harm. */
-static bool is_idempotent(const struct op *op)
+bool queue_is_idempotent(const struct op *op)
 {
     return op->kind != OP_EXECUTE && op->kind != OP_CREATE;
 }
@@ -330,7 +329,7 @@ void queue_rewind(struct domain *d, struct device *dev, uint64_t now)
         queue_halt(run, now);
         if (run->op->durable)
             run->open = run->step == RUN_ITSELF;
-        else if (!is_idempotent(run->op))
+        else if (!queue_is_idempotent(run->op))
             queue_finish(run, ERR_TIMEOUT);
     }
 }

@@ -145,8 +145,9 @@ int shards_new(const struct shards_config *cfg, struct udp_group *group, struct 
                struct directory *dir, struct models *models,
                void (*event)(void *ctx, struct event *e /* takes */), void *ctx,
                struct shards **ret_shards);
-/* Reads every registration and observation of the database into the cores (blocking; before start).
- * `outage_ms`: how long the server was away; deadlines are shifted by it. */
+/* Reads every registration, observation and open operation of the database into the cores
+ * (blocking; before start). `outage_ms`: how long the server was away; deadlines are shifted by it.
+ */
 int shards_load(struct shards *s, const char *database, int64_t outage_ms,
                 uint64_t *ret_registrations);
 /* Starts the threads; returns when all of them listen. */

@@ -44,6 +44,7 @@ struct load {
     int64_t outage_ms;
     uint64_t now;
     uint64_t last_row, last_token; /* where the next page begins */
+    struct op_id last_operation;
     size_t in_page;
     uint64_t registrations;
 };
@@ -78,6 +79,32 @@ static int load_observation(void *ctx, const struct observation *o)
     return rc == ERR_NOMEM ? rc : ERR_OK;
 }
 
+static int load_operation(void *ctx, const struct operation *o)
+{
+    struct load *l = ctx;
+    struct directory_entry entry;
+    int rc = directory_find(l->set->dir, o->endpoint, &entry);
+
+    l->last_operation = o->id;
+    l->in_page++;
+    if (rc == ERR_OK)
+        rc = core_load_operation(l->set->workers[entry.shard].core, o, l->now);
+    return rc == ERR_NOMEM ? rc : ERR_OK;
+}
+
+static int load_operations(struct load *l)
+{
+    const struct op_id *after = NULL;
+    int rc;
+
+    do {
+        l->in_page = 0;
+        rc = read_open_operations(l->reader, after, LOAD_PAGE, load_operation, l);
+        after = &l->last_operation;
+    } while (rc == ERR_OK && l->in_page == LOAD_PAGE);
+    return rc;
+}
+
 /* The tables take their size at once. */
 static int reserve(struct load *l)
 {
@@ -110,7 +137,7 @@ static int load_all(struct load *l)
         l->in_page = 0;
         rc = read_observations(l->reader, l->last_token, LOAD_PAGE, load_observation, l);
     } while (rc == ERR_OK && l->in_page == LOAD_PAGE);
-    return rc;
+    return rc < 0 ? rc : load_operations(l);
 }
 
 int shards_load(struct shards *s, const char *database, int64_t outage_ms,

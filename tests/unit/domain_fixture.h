@@ -81,7 +81,7 @@ struct fix {
     size_t done_count;
     struct op *done; /* the last completed operation; freed with the next */
     size_t elsewhere_count;
-    int64_t ids; /* minted: each is younger than the one before */
+    int64_t ids;  /* minted: each is younger than the one before */
     bool forward; /* operations for elsewhere wait for fix_forward instead of failing */
     struct mbox_node *strays, **strays_end;
 };
