@@ -16,8 +16,8 @@ static const char *const sql[STMT_COUNT] = {
         "WHERE r.row = ?1 ON CONFLICT (endpoint) DO UPDATE SET offline = 1, "
         "registered = excluded.registered, updated = excluded.updated, seen = excluded.seen, "
         "ended = excluded.ended",
-    [STMT_RETURN] = "UPDATE device SET offline = 0, registered = 0, updated = 0, seen = 0, "
-                    "ended = 0 WHERE id = ?1",
+    [STMT_RETURN] = ("UPDATE device SET offline = 0, registered = 0, updated = 0, seen = 0, "
+                     "ended = 0 WHERE id = ?1"),
 };
 
 struct known {
