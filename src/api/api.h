@@ -1,6 +1,5 @@
 /*
- * api: the northbound surface. REST/JSON over TCP and over a unix socket, events (SSE), metrics,
- * health.
+ * api: the northbound surface. REST/JSON over TCP and a unix socket, events (SSE), metrics, health.
  *
  * MUST authenticate, bound and check everything that comes in, answer every failure with a problem
  * (RFC 9457) and never hang. MUST NOT hold a pointer into a shard: it submits op, reads the store

@@ -96,11 +96,9 @@ struct call {
     enum MHD_Result result;
 };
 
-/* Value of a query parameter, percent-decoded into out; false when absent. ERR: too long → treated
- * absent. */
+/* Value of a query parameter, percent-decoded into out; false when absent or too long. */
 bool call_query(struct call *c, const char *name, char *out, size_t cap);
-/* An unsigned query parameter; answers a problem and returns false when it is malformed or above
- * max. */
+/* An unsigned query parameter; false, and a problem answered, when malformed or above max. */
 bool call_query_u64(struct call *c, const char *name, uint64_t fallback, uint64_t max,
                     uint64_t *ret);
 /* "/v1/devices/{ep}/" with the endpoint percent-encoded, then `rest`. */
@@ -110,11 +108,11 @@ void call_json_location(struct call *c, unsigned status, cJSON *json /* takes */
                         const char *location);
 void call_text(struct call *c, unsigned status, const char *type, struct view body);
 void call_empty(struct call *c, unsigned status);
-/* Suspends the connection and gives the operation to its shard; `finish` runs on an HTTP thread
- * afterwards. */
+/* Suspends the connection and gives the operation to its shard; when that has completed it,
+ * `finish` runs on an HTTP thread. */
 void call_submit(struct call *c, struct op *op /* takes */, void (*finish)(struct call *c));
-/* A new operation for the endpoint and path of the call, with id and deadline. NULL: a problem was
- * answered. */
+/* A new operation for the endpoint and path of the call, with id and deadline; NULL when a problem
+ * was answered instead. */
 struct op *call_op(struct call *c, enum op_kind kind);
 void call_free(struct call *c);
 

@@ -88,8 +88,8 @@ struct view view_sub(struct view v, size_t from, size_t n);
 /* Splits off the part before the first `sep` and leaves the rest in *rest (VIEW_NONE with p NULL
  * when there is no more). Returns false when *rest is exhausted (p NULL). */
 bool view_split(struct view *rest, uint8_t sep, struct view *ret_part);
-/* Exact decimal text to a number; ERR_MALFORMED on empty or foreign characters, ERR_RANGE on
- * overflow. */
+/* Exact decimal text to a number; ERR_MALFORMED when empty or with other characters, ERR_RANGE on
+ * overflow or above max. */
 int view_u64(struct view v, uint64_t max, uint64_t *ret_number);
 int view_i64(struct view v, int64_t *ret_number);
 /* Plain or exponent decimal; refuses inf, nan, hex. Locale independent. */
@@ -103,8 +103,8 @@ size_t view_utf8_char(struct view v);
 
 /* Bump allocator reset after each datagram; blocks are kept for reuse. ASan poisons on reset. */
 struct arena;
-/* `limit`: bytes handed out between two resets, each piece rounded up to 16; past it arena_alloc
- * returns NULL. */
+/* `limit`: bytes handed out between two resets, each piece rounded up to 16; past it there is no
+ * more and arena_alloc returns NULL. */
 struct arena *arena_new(size_t limit);
 void arena_free(struct arena *a);
 /* Aligned for any type, not zeroed; NULL at the limit. */
@@ -297,8 +297,8 @@ bool addr_is_v4(const struct addr *a);
 bool addr_is_loopback(const struct addr *a);
 bool addr_is_any(const struct addr *a);
 int addr_from_sockaddr(const struct sockaddr *sa, struct addr *ret_addr);
-/* Fills a sockaddr_storage-sized buffer; v4-mapped becomes AF_INET unless `as_v6`. Returns the
- * length. */
+/* The length of what it puts into out, a sockaddr_storage; v4-mapped becomes AF_INET unless
+ * `as_v6`. */
 unsigned addr_to_sockaddr(const struct addr *a, bool as_v6, void *out);
 #define ADDR_TEXT_MAX 72
 /* "192.0.2.1:5683", "[2001:db8::1]:5683" */

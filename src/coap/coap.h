@@ -64,8 +64,8 @@ struct response {
     uint32_t max_age_s;   /* 0 = absent */
 };
 
-/* A request whose answer comes later. Owned by the engine until engine_respond, engine_replay or
- * engine_drop. */
+/* A request whose answer comes later. The engine's, until engine_respond, engine_replay or
+ * engine_drop ends it. */
 struct pending;
 
 /* ---- requests to devices ------------------------------------------------------------------- */
@@ -192,16 +192,15 @@ void engine_input(struct engine *e, const struct flow *flow, struct view datagra
 /* The transport says the peer cannot be reached (ICMP): what waits for an ACK of it ends with
  * ERR_UNREACHABLE, what is queued behind is tried. */
 void engine_unreachable(struct engine *e, const struct addr *peer, uint64_t now);
-/* Timers: call it at engine_next, or later. Bounded; when much is due engine_next stays in the
- * past. */
+/* Timers: call it at engine_next, or later. Bounded: while more is due, engine_next is past. */
 void engine_run(struct engine *e, uint64_t now);
 /* Monotonic ms, never later than the next thing to do; UINT64_MAX when there is nothing. */
 uint64_t engine_next(const struct engine *e);
 
 void engine_reply(struct engine *e, struct request *req, const struct response *resp, uint64_t now);
 /* Keeps a copy of the request; the retransmissions of it get nothing, then an empty ACK after
- * ack_delay_ms, and the answer travels separately. NULL without memory or at a limit: the request
- * was dropped. */
+ * ack_delay_ms, and the answer travels separately. NULL without memory or at a limit, with the
+ * request dropped. */
 struct pending *engine_defer(struct engine *e, struct request *req, uint64_t now);
 /* Silence: forgotten, so that a retransmission is a new request (overload, D14). */
 void engine_ignore(struct engine *e, struct request *req);
@@ -214,8 +213,7 @@ void engine_drop(struct engine *e, struct pending *p);
 
 /* Sends or queues (NSTART). ERR_FULL at a limit, ERR_EXISTS when an exchange with this token is
  * under way, ERR_LIMIT when path and query leave no room for a body, ERR_TOOLARGE, ERR_UNSUPPORTED
- * (a blob without ops.blob_read), ERR_NOMEM. The exchange may be cancelled until `done` was called.
- */
+ * (a blob without ops.blob_read), ERR_NOMEM. It may be cancelled until `done` was called. */
 int engine_request(struct engine *e, const struct outgoing *out, uint64_t now,
                    struct exchange **ret_exchange);
 /* `done` is called with ERR_CANCELLED, from inside this call; so it is by the next two. */

@@ -4,8 +4,7 @@
  * Who calls whom: engine → server, response, exchange; server → transfer, pending, reply;
  * response → exchange, relation; exchange → block; everyone → peer, dedup.
  * A callback of the owner may call the engine again, except for engine_input, engine_run and
- * engine_free; so nothing may be taken for granted after one, and the comments say what still
- * holds.
+ * engine_free; so after one only that may be taken for granted which the comments say still holds.
  */
 #ifndef COAP_INTERNAL_H
 #define COAP_INTERNAL_H
@@ -179,8 +178,7 @@ void pending_replay(struct engine *e, struct pending *p, uint64_t now);
 void pending_drop(struct engine *e, struct pending *p, uint64_t now);
 void pending_free_all(struct engine *e);
 
-/* Keeps sending a Confirmable response until it is acknowledged. `datagram` was sent once already.
- */
+/* Keeps sending a Confirmable response until it is acknowledged. `datagram` was sent once. */
 int separate_start(struct engine *e, struct peer *p, const struct flow *flow, uint16_t mid,
                    struct view datagram, uint64_t now);
 /* An ACK or RST came; false when no response of this MID waits for one. */
@@ -294,8 +292,8 @@ struct exchange {
     uint8_t bytes[]; /* path, query, body */
 };
 
-/* Checks, copies and registers; does not send. ERR_FULL, ERR_EXISTS, ERR_LIMIT, ERR_UNSUPPORTED,
- * ERR_NOMEM. */
+/* Checks, copies and registers; does not send.
+ * ERR_FULL, ERR_EXISTS, ERR_LIMIT, ERR_UNSUPPORTED, ERR_NOMEM. */
 int exchange_new(struct engine *e, const struct outgoing *out, uint64_t now,
                  struct exchange **ret_exchange);
 /* Sends, or queues behind those that wait. */

@@ -77,9 +77,9 @@ struct pdu {
     struct view payload;
 };
 
-/* Checks the whole message. On failure ret_pdu->type and ->mid are still set when the header could
- * be read (4 bytes, version 1): a malformed CON is rejected with RST (RFC 7252 section 4.2);
- * ret_header tells. */
+/* Checks the whole message. *ret_header tells whether the header could be read (4 bytes, version
+ * 1); then ret_pdu->type and ->mid are set on failure too: a malformed CON is rejected with RST
+ * (RFC 7252 section 4.2). */
 int pdu_parse(struct view datagram, struct pdu *ret_pdu, bool *ret_header);
 
 struct pdu_iter {
@@ -102,8 +102,8 @@ int pdu_uint(struct view value, uint32_t *ret_number);
  * option is treated like an unknown one (RFC 7252 section 5.4.3). */
 bool pdu_option_length_ok(uint32_t number, size_t n);
 
-/* Writes a message. Options must come in ascending order (assert). Sticky: check rc from
- * pdu_finish. */
+/* Writes a message. Options must come in ascending order (assert). The first error stays:
+ * pdu_finish returns it. */
 struct pdu_writer {
     uint8_t *start, *p, *end;
     uint32_t last_option;
@@ -242,8 +242,7 @@ int content_decode(int32_t format, const struct content_env *env, struct view bo
 int content_encode(int32_t format, const struct content_env *env, const struct batch *values,
                    const struct path *base, struct buf *out);
 
-/* Type and definition lookup shared by the codecs: the type the model gives the resource of p, or
- * NONE. */
+/* The type the model gives the resource of p, or NONE. */
 enum value_type content_type_of(const struct content_env *env, const struct path *p,
                                 bool *ret_multiple);
 

@@ -40,12 +40,10 @@ int content_only(const struct batch *values, const struct path *base,
                  const struct record **ret_record);
 
 /* Splits "/d01/3/0" or "d01" into the prefix of a gateway and the rest, which keeps its slash and
- * is
- * "/" at least; false, with *rest as it was, when the name begins with an identifier. */
+ * is "/" at least; false, with *rest as it was, when the name begins with an identifier. */
 bool content_split_prefix(struct view *rest, struct view *ret_prefix);
 /* The number for the record of that prefix ("" for none): 0 for the device the request was for,
- * else that in the batch; ERR_PATH for a device that was not asked for or a text that is no prefix.
- */
+ * else that in the batch; ERR_PATH for a device not asked for or a text that is no prefix. */
 int content_prefix(const struct content_env *env, struct view prefix, struct batch *b,
                    uint16_t *ret_number);
 /* What to write in front of a record's path: "" or "d01". */

@@ -11,8 +11,8 @@
 
 /* One JSON text; the caller releases it with json_decref. Integers above int64 come as strings
  * where they are the "v" of an object (see jtext_large), else as reals. ERR_DUPLICATE for a member
- * given twice, ERR_DEPTH, ERR_LIMIT, ERR_UTF8, ERR_TRUNCATED, ERR_TRAILING, ERR_RANGE,
- * ERR_MALFORMED. */
+ * given twice; ERR_DEPTH, ERR_LIMIT, ERR_UTF8, ERR_RANGE, ERR_TRUNCATED, ERR_TRAILING and, for
+ * anything else, ERR_MALFORMED. */
 int jtext_parse(struct view body, json_t **ret_root);
 /* Borrowed from j. */
 struct view jtext_string(const json_t *j);

@@ -1,6 +1,5 @@
 /*
- * Private to codec/: what SenML (RFC 8428, LwM2M Core 7.4.4) means, shared by its JSON and CBOR
- * forms.
+ * Private to codec: SenML (RFC 8428, LwM2M Core 7.4.4) as its JSON and CBOR forms share it.
  *
  * The forms turn fields into values and hand them over one record at a time; names, times, base
  * fields and the placing of records happen here. On the way out a plan made from the whole batch
@@ -41,8 +40,7 @@ static inline bool senml_known(enum senml_field f)
 {
     return f < SENML_FIELD_COUNT;
 }
-/* ERR_MALFORMED for an unknown label that ends in '_': it must be understood (RFC 8428
- * section 4.4). */
+/* ERR_MALFORMED for an unknown label that ends in '_': RFC 8428 section 4.4 wants it understood. */
 int senml_field_of_label(struct view label, enum senml_field *ret_field);
 enum senml_field senml_field_of_key(int64_t key);
 

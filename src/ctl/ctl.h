@@ -44,8 +44,7 @@ struct http_reply {
 int http_request(const struct ctl *ctl, const char *method, const char *path, const char *body,
                  size_t size, const char *type, struct http_reply *ret_reply);
 void http_reply_free(struct http_reply *r);
-/* Streams lines of a response body until the server ends it. A negative result of `line` ends it
- * too. */
+/* Streams lines of a response body until the server, or a negative result of `line`, ends it. */
 int http_stream(const struct ctl *ctl, const char *path, int (*line)(void *ctx, const char *text),
                 void *ctx);
 /* Percent-encoded; release with mem_free. */

@@ -12,8 +12,7 @@ void host_receive_buffer(uint64_t wanted, int granted);
 void host_conntrack(void);
 /* Makes the folder when it is missing (0750). */
 int host_folder(const char *path);
-/* Takes the lock of a data folder for the life of the process; ERR_BUSY when another server has it.
- */
+/* Takes the lock of a data folder for the life of the process. ERR_BUSY: another server has it. */
 int host_lock(const char *data_dir);
 
 #endif

@@ -208,8 +208,7 @@ const struct addr *locals_addr(const struct domain *d, uint16_t number);
 
 /* A zeroed device in no table; NULL without memory. */
 struct device *device_new(struct domain *d);
-/* Frees what it owns but for the claim; it must be in no table and have no observation or
- * operation. */
+/* Frees what it owns but for the claim; it is in no table, without observations or operations. */
 void device_delete(struct domain *d, struct device *dev);
 /* Every device is gone with it. */
 void device_pool_fini(struct device_pool *pool);
@@ -337,8 +336,7 @@ enum job_kind {
     JOB_KIND_COUNT
 };
 
-/* Remembered by txn.tag. Refers to its device by id, for the device may be gone when the store is
- * done. */
+/* Remembered by txn.tag. Names its device by id: it may be gone when the store is done. */
 struct job {
     struct list node;
     enum job_kind kind;

@@ -67,11 +67,9 @@ struct domain_ops {
      * exists on any shard and is not `except`. */
     int (*claim)(void *ctx, struct view endpoint, uint64_t identity_hash, bool keep,
                  const struct claim *except, struct claim **ret_claim);
-    /* The registration id of the committed claim of this endpoint, on whatever shard.
-     * ERR_UNREGISTERED. */
+    /* Registration id of the committed claim of this endpoint, on any shard. ERR_UNREGISTERED. */
     int (*find)(void *ctx, struct view endpoint, uint64_t *ret_id);
-    /* Makes it the committed one; the previous owner is told to evict. ERR_STALE: a newer one won.
-     */
+    /* Makes it the committed one; the owner before is told to evict. ERR_STALE: a newer one won. */
     int (*claim_commit)(void *ctx, struct claim *c);
     /* Gives it back, committed (deregistered, expired, evicted) or tentative (failed). Frees it. */
     void (*claim_release)(void *ctx, struct claim *c);
@@ -90,8 +88,7 @@ struct domain_ops {
     /* Index into domain_config.profiles of the network this endpoint is on, asked at Register and
      * load; past the end is the default. NULL: all are on the default one. */
     uint8_t (*profile)(void *ctx, struct view endpoint);
-    /* Takes t on success; ERR_FULL leaves it with the caller. Comes back through domain_txn_done.
-     */
+    /* Takes t on success, and gives it to domain_txn_done; ERR_FULL leaves it with the caller. */
     int (*txn)(void *ctx, struct txn *t);
     void (*event)(void *ctx, struct event *e /* takes */);
     /* The operation belongs to another shard now (the device has moved): takes op. */
@@ -102,13 +99,11 @@ struct domain *domain_new(const struct domain_config *cfg, const struct domain_o
                           struct engine *engine, struct models *models, struct random *random,
                           struct counters *counters, const struct hash_key *key, uint64_t now,
                           int64_t wall_ms);
-/* Completes every operation with ERR_STOPPING, writes pending renewals as txn, releases every
- * claim. */
+/* Completes all operations with ERR_STOPPING, writes pending renewals, gives all claims back. */
 void domain_free(struct domain *d, uint64_t now);
 
 /* A datagram is about to come: starts to fetch from memory what it will need. Returns what
- * domain_prefetch goes on with, or 0; give other datagrams of the batch a turn between the steps.
- */
+ * domain_prefetch goes on with, or 0; other datagrams of the batch take turns between the steps. */
 uint64_t domain_ahead(const struct domain *d, struct view datagram);
 #define DOMAIN_PREFETCH_STEPS 3
 void domain_prefetch(const struct domain *d, uint64_t ahead, int step /* from 0 */);
@@ -129,15 +124,13 @@ void domain_txn_done(struct domain *d, struct txn *t /* takes */, uint64_t now);
 /* Timers: expiry (at most `budget` devices a call, so that mass expiry is braked), renewals. */
 void domain_run(struct domain *d, uint64_t now, size_t budget);
 uint64_t domain_next(const struct domain *d);
-/* The wall clock, told once a second and after steps; wall time is only stored, never timed with.
- */
+/* The wall clock, told once a second and after steps; it is only stored, never timed with. */
 void domain_wall(struct domain *d, int64_t wall_ms, uint64_t now);
 
 /* Restart: about so many devices are about to be loaded. */
 void domain_reserve(struct domain *d, uint32_t devices);
 /* Restart: before any datagram; the registration is not here yet (the claim was given once).
- * `outage_ms` shifts the deadlines, each at least a grace period from
- * now. */
+ * `outage_ms` shifts the deadlines, each to at least a grace period from now. */
 int domain_load(struct domain *d, const struct registration *r,
                 struct claim *claim /* takes on success */, int64_t outage_ms, uint64_t now);
 /* ERR_NOTFOUND when its registration is not here. */
@@ -151,8 +144,7 @@ int domain_load_operation(struct domain *d, const struct operation *o, uint64_t 
 struct device *domain_give(struct domain *d, uint64_t registration_id,
                            uint64_t now); /* NULL: not here */
 int domain_take(struct domain *d, struct device *dev /* takes */, uint64_t now);
-/* The newer registration of the endpoint is committed elsewhere: drop this one if it is still here.
- */
+/* A newer registration of the endpoint is committed elsewhere: drop this one if still here. */
 void domain_evict(struct domain *d, uint64_t registration_id, uint64_t now);
 /* Frees a device that no domain holds (lost move at shutdown). */
 void domain_device_free(struct device *dev);

@@ -31,8 +31,8 @@ bool path_covers(const struct path *prefix, const struct path *p);
 
 /* ---- value, record, batch ------------------------------------------------------------------ */
 
-/* LwM2M Core appendix C. NONE: a record that only names a path (composite read) or an empty
- * resource. */
+/* LwM2M Core appendix C. NONE: a record that only names a path (composite read), or one of a
+ * resource without content. */
 enum value_type {
     VALUE_NONE,
     VALUE_STRING,
@@ -61,10 +61,10 @@ struct value {
     } u;
 };
 
-/* "string", "integer", "unsigned", "float", "boolean", "opaque", "time", "objlnk", "corelnk",
- * "none". */
+/* "string", "integer", "unsigned", "float", "boolean", "opaque", "time", "objlnk", "corelnk" or
+ * "none", in lower case. */
 const char *value_type_name(enum value_type t);
-/* Those names and the ones of object definitions ("Unsigned Integer", ""), in any case;
+/* Those names and the ones of object definitions ("Unsigned Integer", "") in any case, else
  * ERR_MALFORMED. */
 int value_type_parse(struct view v, enum value_type *ret_type);
 /* Same type and content; opaque bytes by content, a float that is no number equals another such. */
@@ -84,13 +84,11 @@ struct record {
 };
 
 /* Ordered records that own their bytes; may cross threads with the message that owns it. Bytes of
- * values stay where they are until batch_free; a record moves when batch_add or batch_sort is
- * called. */
+ * values stay where they are until batch_free; batch_add and batch_sort move records. */
 struct batch;
 struct batch *batch_new(void);
 void batch_free(struct batch *b);
-/* Copies the record and its bytes. ERR_LIMIT past 65 536 records or 64 MiB; the batch is as before
- * then. */
+/* Copies the record and its bytes. ERR_LIMIT past 65 536 records or 64 MiB, and nothing changed. */
 int batch_add(struct batch *b, const struct record *r);
 size_t batch_size(const struct batch *b);
 /* NULL past the end. */
@@ -170,8 +168,8 @@ struct object_def {
 };
 #define OBJECT_DEF_RESOURCES_MAX 4096
 /* Deep copy of a draft whose strings and resources may lie anywhere: sorts the resources, takes a
- * missing string as "". ERR_DUPLICATE for two resources of one id, ERR_LIMIT past
- * OBJECT_DEF_RESOURCES_MAX. */
+ * missing string as "". ERR_DUPLICATE for two resources of one id, ERR_LIMIT for more than
+ * OBJECT_DEF_RESOURCES_MAX of them. */
 int object_def_new(const struct object_def *draft, struct object_def **ret_def);
 void object_def_free(struct object_def *d);
 /* Words of object definition files: "RW", "E", "" or "-"; "Multiple" or "Single"; "Mandatory" or
@@ -190,8 +188,8 @@ struct registry;
 struct registry *registry_new(void);
 struct registry *registry_ref(struct registry *r);
 void registry_unref(struct registry *r);
-/* Before publishing only. Takes d; replaces the same id and version. ERR_LIMIT past
- * REGISTRY_DEFS_MAX. */
+/* Before publishing only. Takes d; replaces the same id and version. ERR_LIMIT: there are
+ * REGISTRY_DEFS_MAX already. */
 int registry_add(struct registry *r, struct object_def *d /* takes on success */);
 /* A new, unpublished registry with the same definitions. */
 struct registry *registry_clone(const struct registry *r);
@@ -199,14 +197,12 @@ struct registry *registry_clone(const struct registry *r);
  * object, version and resource; lines that begin with '#' are comments. On failure *ret_line names
  * the line and the definitions before it are in the registry. */
 int registry_load_tsv(struct registry *r, struct view text, unsigned *ret_line);
-/* Exact version; else the highest known minor of that major; else NULL. version {0,0}: the highest.
- */
+/* Exact version, else the highest known minor of that major, else NULL; {0,0} is the highest. */
 const struct object_def *registry_find(const struct registry *r, uint16_t object, struct version v);
 size_t registry_size(const struct registry *r);
 const struct object_def *registry_at(const struct registry *r,
                                      size_t i); /* ordered by id, version */
-/* Definition of the resource a path of depth >= 3 names, in the version of the object given, or
- * NULL. */
+/* Definition of the resource a path of depth >= 3 names, in that version of the object, or NULL. */
 const struct resource_def *registry_resource(const struct registry *r, const struct path *p,
                                              struct version v);
 
@@ -279,8 +275,8 @@ enum binding {
 };
 /* "UT"; letters in the order U M H T S N. */
 void binding_format(uint8_t bits, char out[8]);
-/* Letters in any order; ERR_INVALID on others, duplicates or none. *ret_queue: a Q followed one of
- * them (1.0). */
+/* Letters in any order; ERR_INVALID on others, duplicates or none. *ret_queue: there was a Q behind
+ * one of them (1.0). */
 int binding_parse(struct view v, uint8_t *ret_bits, bool *ret_queue);
 
 enum transport {
@@ -337,9 +333,8 @@ int registration_id_parse(struct view v, uint64_t *ret_id);
 /* ---- claim: who owns an endpoint ----------------------------------------------------------- */
 
 /*
- * One live or tentative registration in the directory (shard/). Made by it, held by exactly one
- * device (or by a Register under way), read without a lock by the holder; given back with a
- * release.
+ * One live or tentative registration in the directory (shard). Made by it, held by exactly one
+ * device (or by a Register under way) until given back, read without a lock by the holder.
  */
 struct claim {
     uint64_t row; /* of the store */
@@ -651,8 +646,8 @@ struct renewal {
     int64_t seen_ms;
 };
 
-/* Given away to the store; `done` runs on the writer's thread after COMMIT (or failure) and must
- * only post. */
+/* Given away to the store; after COMMIT (or failure) `done` runs on the writer's thread, where it
+ * must only post. */
 struct txn {
     struct mbox_node node;
     enum txn_kind kind;
@@ -712,8 +707,8 @@ struct profile_ids {
     struct view v[PROFILE_IDS_MAX]; /* borrowed from the pid */
     uint8_t n;
 };
-/* The value of pid: one id, or a comma-separated list in double quotes. ERR_MALFORMED, ERR_INVALID
- * past PROFILE_IDS_MAX. */
+/* The value of pid: one id, or a comma-separated list in double quotes. ERR_MALFORMED; ERR_INVALID
+ * when there are more than PROFILE_IDS_MAX. */
 int profiles_split(struct view pid, struct profile_ids *ret_ids);
 
 /* What one id stands for. Immutable, reference counted (atomic). */

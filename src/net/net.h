@@ -34,8 +34,7 @@ struct udp_group_config {
 int udp_group_open(const struct udp_group_config *cfg, struct udp_group **ret_group,
                    size_t *ret_failed);
 void udp_group_close(struct udp_group *g);
-/* False when the kernel refused the filter: datagrams then arrive on any shard and are handed over.
- */
+/* False when the kernel refused the filter: datagrams arrive on any shard and are handed over. */
 bool udp_group_steered(const struct udp_group *g);
 /* SO_RCVBUF the kernel granted, bytes. */
 int udp_group_receive_buffer(const struct udp_group *g);

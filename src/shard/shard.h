@@ -2,9 +2,9 @@
  * shard: the parts of a server put together, N times.
  *
  * core.c is the composition root of one shard without threads, sockets, libuv or a clock: the
- * simulation runs exactly this. thread.c gives a core its loop, sockets and mailboxes. directory.c
- * says who owns what. MUST keep everything of a device on one shard at a time. MUST NOT call SQLite
- * or block.
+ * simulation runs exactly this. worker.c gives a core its loop, sockets and mailboxes. directory.c
+ * says who owns what. MUST keep all of a device on one shard at a time. MUST NOT call SQLite or
+ * block.
  */
 #ifndef SHARD_SHARD_H
 #define SHARD_SHARD_H
@@ -41,8 +41,8 @@ int directory_claim(struct directory *dir, uint16_t shard, struct view endpoint,
 /* A committed claim from the store. ERR_EXISTS when endpoint or id is taken. */
 int directory_restore(struct directory *dir, uint16_t shard, const struct registration *r,
                       struct claim **ret_claim);
-/* ERR_STALE when a newer generation is committed. `ret_old`: what it displaced (shard UINT16_MAX:
- * nothing). */
+/* ERR_STALE when a newer generation is committed. `ret_old`: what it displaced; its shard is
+ * UINT16_MAX when that is nothing. */
 int directory_commit(struct directory *dir, struct claim *c, struct directory_entry *ret_old);
 void directory_release(struct directory *dir, struct claim *c);
 /* The device lives on another shard now. False: a newer claim of its endpoint is committed. */

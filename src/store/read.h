@@ -13,8 +13,7 @@ struct reader;
 int read_open(const char *path, struct reader **ret_reader);
 void read_close(struct reader *r);
 
-/* Rows are borrowed until the next call on this reader. A negative result of `each` ends the walk.
- */
+/* Rows are borrowed until the next call on this reader. A negative result of `each` ends a walk. */
 typedef int (*read_registration_fn)(void *ctx, const struct registration *r);
 typedef int (*read_observation_fn)(void *ctx, const struct observation *o);
 typedef int (*read_model_fn)(void *ctx, uint16_t object, struct version v, struct view xml);
@@ -51,16 +50,15 @@ struct view read_cursor(const struct reader *r);
 /* ERR_NOTFOUND when there is none. */
 int read_device(struct reader *r, struct view endpoint, read_registration_fn each, void *ctx);
 int read_device_count(struct reader *r, uint64_t *ret_count);
-/* SQLite VM steps of the last call, so that tests can assert that pages do not grow with the table.
- */
+/* SQLite VM steps of the last call: tests assert that pages do not grow with the table. */
 uint64_t read_steps(const struct reader *r);
 
 /* ---- operations ---- */
 
 typedef int (*read_operation_fn)(void *ctx, const struct operation *o);
 /* Load at start: of registered endpoints, those that wait (QUEUED, SENT) and those whose late
- * answer is still awaited (UNKNOWN), ascending by id (that is, by age), after `after` (NULL: from
- * the start). */
+ * answer is still awaited (UNKNOWN), ascending by id (that is, by age), after `after`, which may
+ * be NULL. */
 int read_open_operations(struct reader *r, const struct op_id *after, size_t limit,
                          read_operation_fn each, void *ctx);
 struct read_operations_filter {

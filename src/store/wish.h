@@ -1,6 +1,6 @@
 /*
- * wish: observations as what is wanted of an endpoint; they outlive its registrations. Belongs to
- * the writer.
+ * wish: observations as what is wanted of an endpoint; they outlive its registrations.
+ * Belongs to the writer.
  */
 #ifndef STORE_WISH_H
 #define STORE_WISH_H
