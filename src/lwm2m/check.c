@@ -162,6 +162,61 @@ static int check_execute(const struct check *c)
     return c->op->text != NULL ? execargs_check(view_str(c->op->text)) : ERR_OK;
 }
 
+/* Paths that the model says cannot be read would only be left out. */
+static int check_names(const struct check *c)
+{
+    const struct op *op = c->op;
+    int rc = op->values != NULL && batch_size(op->values) > 0 ? ERR_OK : ERR_INVALID;
+
+    for (size_t i = 0; rc == ERR_OK && i < batch_size(op->values); i++) {
+        const struct record *r = batch_at(op->values, i);
+
+        if (r->value.type != VALUE_NONE)
+            rc = ERR_INVALID;
+        else
+            rc = check_access(&c->env, &r->path, RESOURCE_READ);
+    }
+    return rc;
+}
+
+static int check_write_composite(const struct check *c)
+{
+    int rc = c->op->values != NULL && batch_size(c->op->values) > 0 && c->op->body == NULL
+                 ? ERR_OK
+                 : ERR_INVALID;
+
+    for (size_t i = 0; rc == ERR_OK && i < batch_size(c->op->values); i++) {
+        const struct record *r = batch_at(c->op->values, i);
+
+        if (r->value.type == VALUE_NONE && r->path.depth != 4)
+            rc = ERR_PATH;
+    }
+    if (rc < 0)
+        return rc;
+    batch_sort(c->op->values);
+    return check_values(c, true);
+}
+
+/* Only what makes sense for all paths together (Core 1.2 table 7.3). */
+static int check_observe_composite(const struct check *c)
+{
+    static const struct path object = {.depth = 1};
+    char paths[OP_OBSERVATION_PATHS];
+    const char *what = NULL;
+    int rc = check_names(c);
+
+    if (rc == ERR_OK)
+        rc = report_names_format(c->op->values, paths);
+    if (rc < 0 || c->op->text == NULL || c->op->text[0] == '\0')
+        return rc;
+    if (strlen(c->op->text) > ATTRIBUTES_MAX || strstr(c->op->text, "hqmax") != NULL)
+        return ERR_RANGE;
+    rc = attr_check(view_str(c->op->text), &object, &what);
+    if (rc < 0 && what != NULL)
+        c->op->result.text = mem_text(what, strlen(what));
+    return rc;
+}
+
 /* Levels of the path; what the model must allow a resource; the rest. */
 static const struct {
     uint8_t from, to;
@@ -178,6 +233,9 @@ static const struct {
     [OP_CREATE] = {1, 2, 0, check_create},
     [OP_DELETE] = {2, 4, 0, check_delete},
     [OP_OBSERVE] = {1, 4, RESOURCE_READ, check_observe},
+    [OP_READ_COMPOSITE] = {0, 0, 0, check_names},
+    [OP_WRITE_COMPOSITE] = {0, 0, 0, check_write_composite},
+    [OP_OBSERVE_COMPOSITE] = {0, 0, 0, check_observe_composite},
     [OP_OBSERVE_CANCEL] = {0, 4, 0, NULL},
     [OP_OBSERVE_LIST] = {0, 4, 0, NULL},
     [OP_DEREGISTER] = {0, 4, 0, NULL},
@@ -189,8 +247,6 @@ int check_op(struct domain *d, struct device *dev, struct op *op, uint64_t now)
     struct check c = {.dev = dev, .op = op};
     int rc = ERR_OK;
 
-    if (rules[op->kind].to == 0)
-        return ERR_UNSUPPORTED;
     if (op->path.depth < rules[op->kind].from || op->path.depth > rules[op->kind].to)
         return ERR_PATH;
     domain_env(d, dev, now, &c.env);

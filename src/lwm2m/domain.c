@@ -134,7 +134,7 @@ void domain_free(struct domain *d, uint64_t now)
         struct run *run = list_item(node, struct run, node);
 
         manage_complete(d, run->op, run->op->stored ? ERR_ACCEPTED : ERR_STOPPING);
-        mem_free(run);
+        queue_free(run);
     }
     renewal_flush(d, now);
     d->unstored_at = 0;

@@ -448,6 +448,7 @@ enum run_step {
     RUN_ITSELF,
     RUN_ATTACH, /* Write-Attributes, because Observe cannot carry the attributes */
     RUN_PROBE,  /* what became of a Create without an answer */
+    RUN_PART,   /* a single operation, because the device knows no composites */
     RUN_VERIFY  /* whether a Write has outlived an older one of unknown outcome */
 };
 
@@ -475,10 +476,11 @@ struct run {
     bool slot;    /* counts as under way */
     bool retried; /* sent once more because the device had just woken */
     enum run_step step;
-    bool attached;     /* OBSERVE: the attributes have been written */
-    bool own;          /* OBSERVE: not an operator's, but to make a wanted one */
-    uint64_t wanted;   /* OBSERVE: token of the wanted one that it makes, 0: a new one */
-    uint64_t asked_ms; /* monotonic: when the last request left */
+    struct composite *parts; /* owned; NULL until it is made of parts */
+    bool attached;           /* OBSERVE: the attributes have been written */
+    bool own;                /* OBSERVE: not an operator's, but to make a wanted one */
+    uint64_t wanted;         /* OBSERVE: token of the wanted one that it makes, 0: a new one */
+    uint64_t asked_ms;       /* monotonic: when the last request left */
     /* Of durable ones. */
     struct job *job;     /* the store is being told of it */
     uint64_t not_before; /* monotonic; is not sent earlier */
@@ -502,6 +504,7 @@ struct run {
  * those which the store has already (op->stored) do not know. */
 int queue_add(struct domain *d, struct device *dev, struct op *op, struct run **ret_run);
 /* Off the device and out of memory; the operation is returned. */
+void queue_free(struct run *run);
 struct op *queue_remove(struct run *run);
 /* Off the device, but kept. */
 void queue_unlink(struct run *run);
@@ -601,6 +604,8 @@ void operation_settle_done(struct domain *d, struct job *job, int rc, uint64_t n
 /* ---- settle.c: what became of it ------------------------------------------------------------- */
 
 /* The device has answered. */
+/* The last part of a composite was answered. */
+void settle_parts(struct run *run, int rc, uint8_t code, uint64_t now);
 void settle_answer(struct run *run, const struct answer *a, uint64_t now);
 /* An attempt has ended without an answer: again, later, or never. */
 void settle_silence(struct run *run, int rc, uint64_t now);
@@ -665,6 +670,27 @@ void presence_run(struct domain *d, struct device *dev, uint64_t now);
 /* Unix ms until which it is taken to be awake; 0 when it is not in queue mode. */
 int64_t presence_until(const struct domain *d, const struct device *dev, uint64_t now);
 
+/* ---- composite.c: several paths in one operation ----------------------------------------------
+ */
+
+struct composite;
+void composite_free(struct composite *c);
+bool composite_is(const struct op *op);
+/* What is asked of the device now: the operation, or the part of it that is under way. */
+struct op *composite_subject(const struct run *run);
+/* Before each request: turns to parts when the device is known to need them. */
+int composite_prepare(struct run *run);
+/* After an answer: true when there is another request to make. The answer to a part has been taken
+ * then, and also when it was the last: composite_result says what all of them come to. */
+bool composite_goes_on(struct run *run, const struct answer *a, uint64_t now);
+int composite_result(struct run *run);
+void composite_formats(struct run *run);
+int composite_fetch(struct run *run, struct outgoing *out, struct buf *body, uint64_t now);
+int composite_observe(struct run *run, struct outgoing *out, struct buf *body, uint64_t now);
+int composite_patch(struct run *run, struct outgoing *out, struct buf *body, uint64_t now);
+int composite_names(struct domain *d, const struct device *dev, const struct batch *names,
+                    int32_t format, struct buf *out, uint64_t now);
+
 /* ---- check.c: what an operation may ask for -------------------------------------------------- */
 
 /* Levels, model, attributes, arguments, types; converts the values to the types of the model. */
@@ -700,6 +726,7 @@ struct report {
     bool tried;     /* WANTED: the device has been asked in this round */
     int64_t since_ms;
     struct batch *initial; /* value that came with the answer, until announced */
+    struct batch *names;   /* composite: records that name the paths; NULL of a single one */
     char attributes[];
 };
 
@@ -710,6 +737,15 @@ struct report_terms {
     bool attached;
 };
 
+/* Whether it makes an observation. */
+bool report_is_made_by(const struct op *op);
+/* "/3/0/9,/1/0/1"; ERR_LIMIT when it does not fit. */
+int report_names_format(const struct batch *names, char out[OP_OBSERVATION_PATHS]);
+/* NULL without memory, or when it is no such text. */
+struct batch *report_names_parse(struct view paths);
+/* Of a composite one: method, body and its format; `body` is the buffer for it. */
+int report_fill_names(struct domain *d, const struct report *r, struct outgoing *out,
+                      struct buf *body, uint64_t now);
 struct report *report_find(const struct device *dev, uint64_t token);
 /* Since 1.2 the query of an Observe may carry attributes. */
 bool report_in_query(const struct device *dev);

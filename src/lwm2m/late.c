@@ -154,7 +154,7 @@ void late_free(struct run *run)
     late_unlink(run);
     late_forget(run);
     op_free(run->op);
-    mem_free(run);
+    queue_free(run);
     if (dev != NULL)
         device_trim(dev);
 }

@@ -50,7 +50,7 @@ static int encode(struct run *run, const struct path *base, struct buf *body, in
         env.use = CONTENT_CREATE;
     else
         env.use = run->op->kind == OP_WRITE_UPDATE ? CONTENT_UPDATE : CONTENT_WRITE;
-    return content_encode(format, &env, run->op->values, base, body);
+    return content_encode(format, &env, composite_subject(run)->values, base, body);
 }
 
 /* The first format from the present one on that can carry the values. */
@@ -94,10 +94,10 @@ static int fill_discover(struct run *run, struct outgoing *out, struct buf *body
 
 static int fill_write(struct run *run, struct outgoing *out, struct buf *body, uint64_t now)
 {
-    if (run->op->body == NULL)
-        return fill_body(run, &run->op->path, out, body, now);
+    if (composite_subject(run)->body == NULL)
+        return fill_body(run, &composite_subject(run)->path, out, body, now);
     out->format = run->candidates[run->candidate];
-    out->blob = run->op->body;
+    out->blob = composite_subject(run)->body;
     return ERR_OK;
 }
 
@@ -105,7 +105,7 @@ static int fill_attributes(struct run *run, struct outgoing *out, struct buf *bo
 {
     (void)body;
     (void)now;
-    out->query = view_str(run->op->text);
+    out->query = view_str(composite_subject(run)->text);
     return ERR_OK;
 }
 
@@ -160,8 +160,6 @@ static int fill_cancel(struct run *run, struct outgoing *out, struct buf *body, 
 {
     const struct report *r = report_find(run->device, run->op->token);
 
-    (void)body;
-    (void)now;
     if (r == NULL)
         return ERR_NOTFOUND;
     out->observe = 1;
@@ -170,7 +168,7 @@ static int fill_cancel(struct run *run, struct outgoing *out, struct buf *body, 
     if (!r->attached)
         out->query = view_str(r->attributes);
     out->accept = r->format;
-    return ERR_OK;
+    return report_fill_names(run->domain, r, out, body, now);
 }
 
 typedef int (*fill_fn)(struct run *run, struct outgoing *out, struct buf *body, uint64_t now);
@@ -188,7 +186,10 @@ static const struct row {
     [OP_EXECUTE] = {PDU_POST, fill_execute},
     [OP_CREATE] = {PDU_POST, fill_create},
     [OP_DELETE] = {PDU_DELETE, fill_nothing},
+    [OP_READ_COMPOSITE] = {PDU_FETCH, composite_fetch},
+    [OP_WRITE_COMPOSITE] = {PDU_IPATCH, composite_patch},
     [OP_OBSERVE] = {PDU_GET, fill_observe},
+    [OP_OBSERVE_COMPOSITE] = {PDU_FETCH, composite_observe},
     [OP_OBSERVE_CANCEL] = {PDU_GET, fill_cancel},
 };
 
@@ -213,6 +214,8 @@ static const struct row steps[] = {
 
 static const struct row *row_of(const struct run *run)
 {
+    if (run->step == RUN_PART)
+        return &rows[composite_subject(run)->kind];
     return run->step == RUN_ITSELF ? &rows[run->op->kind] : &steps[run->step];
 }
 
@@ -234,8 +237,9 @@ int manage_transmit(struct run *run, uint64_t now)
 {
     struct domain *d = run->domain;
     struct device *dev = run->device;
+    int prepared = composite_prepare(run);
     const struct row *row = row_of(run);
-    struct op *op = run->op;
+    struct op *op = composite_subject(run);
     struct flow flow;
     struct outgoing out = {
         .flow = &flow,
@@ -252,6 +256,8 @@ int manage_transmit(struct run *run, uint64_t now)
     struct buf body;
     int rc;
 
+    if (prepared < 0)
+        return prepared;
     arena_reset(d->arena);
     if (run->candidate_count == 0)
         select_format_start(run, now);
@@ -271,8 +277,8 @@ int manage_transmit(struct run *run, uint64_t now)
     queue_take_slot(run);
     run->asked_ms = now;
     run->peer = dev->peer;
-    if (op->result.sent_ms == 0)
-        op->result.sent_ms = domain_unix_ms(d, now);
+    if (run->op->result.sent_ms == 0)
+        run->op->result.sent_ms = domain_unix_ms(d, now);
     return ERR_OK;
 }
 
@@ -309,7 +315,7 @@ void manage_send(struct run *run, uint64_t now)
         operation_send(run, now);
         return;
     }
-    if (run->op->kind == OP_OBSERVE && settle_observe(run))
+    if (report_is_made_by(run->op) && settle_observe(run))
         return;
     rc = manage_transmit(run, now);
     if (rc < 0)
@@ -383,11 +389,26 @@ static void end_cancel(struct run *run, const struct answer *a, uint64_t now)
     report_unstore(d, op->token, op);
 }
 
+/* The last part was answered. */
+static void end_parts(struct run *run, const struct answer *a, uint64_t now)
+{
+    int rc = composite_result(run);
+
+    if (run->op->durable)
+        settle_parts(run, rc, a->code, now);
+    else
+        queue_finish(run, rc);
+}
+
 static void end_run(struct run *run, const struct answer *a, uint64_t now)
 {
     struct domain *d = run->domain;
     int rc;
 
+    if (run->step == RUN_PART && a->rc == ERR_OK) {
+        end_parts(run, a, now);
+        return;
+    }
     if (run->op->durable) {
         settle_answer(run, a, now);
         return;
@@ -400,7 +421,7 @@ static void end_run(struct run *run, const struct answer *a, uint64_t now)
         queue_finish(run, a->rc);
         return;
     }
-    if (run->op->kind == OP_OBSERVE) {
+    if (report_is_made_by(run->op)) {
         end_observe(run, a, now);
         return;
     }
@@ -427,14 +448,20 @@ static bool is_tried_again(struct run *run, const struct answer *a, uint64_t now
 /* True when the same operation makes another request. */
 static bool goes_on(struct run *run, const struct answer *a, uint64_t now)
 {
+    bool part = run->step == RUN_PART;
+
     if (a->rc < 0)
         return is_tried_again(run, a, now);
-    if (!select_format_next(run, a) && !turns_to_attributes(run, a)) {
-        if (PDU_CODE_CLASS(a->code) == 2 && run->step == RUN_ITSELF)
-            select_format_accepted(run);
-        return false;
+    if (select_format_next(run, a) || turns_to_attributes(run, a)) {
+        blob_free(a->blob);
+        return true;
     }
-    blob_free(a->blob);
+    if (PDU_CODE_CLASS(a->code) == 2 && (part || run->step == RUN_ITSELF))
+        select_format_accepted(run);
+    if (!composite_goes_on(run, a, now))
+        return false;
+    if (!part) /* the answer to a part has been taken */
+        blob_free(a->blob);
     return true;
 }
 
@@ -546,7 +573,7 @@ int manage_remake(struct domain *d, struct device *dev, struct op *op, uint64_t 
 /* Kinds that may outlive us; what is observed is a wish in any case. */
 static bool may_be_durable(const struct op *op)
 {
-    return rows[op->kind].method != 0 && op->kind != OP_OBSERVE && op->kind != OP_OBSERVE_CANCEL;
+    return rows[op->kind].method != 0 && !report_is_made_by(op) && op->kind != OP_OBSERVE_CANCEL;
 }
 
 static int check(struct domain *d, struct device *dev, struct op *op, uint64_t now)
@@ -596,7 +623,7 @@ void manage_op(struct domain *d, struct op *op, uint64_t now)
         d->ops->op_elsewhere(d->ctx, op);
         return;
     }
-    if (op->kind == OP_OBSERVE && op->token != 0) {
+    if (report_is_made_by(op) && op->token != 0) {
         wanted_inherit(d, dev, op, now);
         return;
     }

@@ -91,13 +91,13 @@ void move_free(struct device *dev)
             struct run *run = list_item(node, struct run, node);
 
             op_complete(run->op, run->op->stored ? ERR_ACCEPTED : ERR_STOPPING);
-            mem_free(run);
+            queue_free(run);
         }
         while ((node = list_pop(&rare->lates)) != NULL) {
             struct run *run = list_item(node, struct run, node);
 
             op_free(run->op);
-            mem_free(run);
+            queue_free(run);
         }
         device_rare_free(rare);
     }

@@ -434,7 +434,7 @@ static void finish(struct run *run, uint64_t now)
         return;
     }
     late_forget(run);
-    mem_free(run);
+    queue_free(run);
     manage_complete(d, op, rc);
 }
 
@@ -604,7 +604,7 @@ void operation_abandon_all(struct domain *d)
             run->job->run = NULL;
         late_forget(run);
         manage_complete(d, run->op, run->op->result.rc);
-        mem_free(run);
+        queue_free(run);
     }
 }
 

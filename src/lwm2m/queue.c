@@ -90,12 +90,18 @@ void queue_unlink(struct run *run)
     run->device = NULL;
 }
 
+void queue_free(struct run *run)
+{
+    composite_free(run->parts);
+    mem_free(run);
+}
+
 struct op *queue_remove(struct run *run)
 {
     struct op *op = run->op;
 
     queue_unlink(run);
-    mem_free(run);
+    queue_free(run);
     return op;
 }
 
@@ -166,7 +172,7 @@ bool queue_is_held(const struct device *dev)
  * take it: nobody is told before. */
 static bool is_asked_for(const struct run *run)
 {
-    const struct report *r = run->op->kind == OP_OBSERVE ? report_like(run->device, run->op) : NULL;
+    const struct report *r = report_is_made_by(run->op) ? report_like(run->device, run->op) : NULL;
 
     if (r != NULL && r->storing && !r->durable)
         return true;
@@ -407,7 +413,7 @@ void queue_rehome(struct domain *d, uint64_t now)
         struct run *run = list_item(node, struct run, node);
         struct op *op = run->op;
 
-        mem_free(run);
+        queue_free(run);
         manage_op(d, op, now);
     }
 }

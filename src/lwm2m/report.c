@@ -3,8 +3,88 @@
 #include <stdlib.h>
 
 #define UNSTORE_AGAIN_MS 1000
+#define NAMES_MAX 8192 /* the paths of a composite observation, encoded */
 
 /* Observations (LwM2M Core 6.4): what a device has accepted to tell us, until one side ends it. */
+
+/* ---- composite ones -------------------------------------------------------------------------- */
+
+bool report_is_made_by(const struct op *op)
+{
+    return op->kind == OP_OBSERVE || op->kind == OP_OBSERVE_COMPOSITE;
+}
+
+int report_names_format(const struct batch *names, char out[OP_OBSERVATION_PATHS])
+{
+    size_t n = 0;
+
+    out[0] = '\0';
+    for (size_t i = 0; i < batch_size(names); i++) {
+        char path[PATH_TEXT_MAX];
+        size_t add;
+
+        path_format(&batch_at(names, i)->path, path);
+        add = strlen(path);
+        if (n + add + 2 > OP_OBSERVATION_PATHS)
+            return ERR_LIMIT;
+        if (n > 0)
+            out[n++] = ',';
+        memcpy(out + n, path, add + 1);
+        n += add;
+    }
+    return ERR_OK;
+}
+
+struct batch *report_names_parse(struct view paths)
+{
+    struct batch *names = batch_new();
+    struct view one;
+    int rc = names != NULL ? ERR_OK : ERR_NOMEM;
+
+    while (rc == ERR_OK && view_split(&paths, ',', &one)) {
+        struct record r = {.value = {.type = VALUE_NONE}};
+
+        rc = path_parse(one, &r.path);
+        if (rc == ERR_OK)
+            rc = batch_add(names, &r);
+    }
+    if (rc == ERR_OK)
+        return names;
+    batch_free(names);
+    return NULL;
+}
+
+int report_fill_names(struct domain *d, const struct report *r, struct outgoing *out,
+                      struct buf *body, uint64_t now)
+{
+    int32_t formats[CHOOSE_MAX];
+    int rc = ERR_FORMAT;
+    size_t n;
+
+    if (r->names == NULL)
+        return ERR_OK;
+    n = select_format_candidates(r->device, CHOOSE_FETCH, VALUE_NONE, true, formats);
+    for (size_t i = 0; rc != ERR_OK && i < n; i++) {
+        out->format = formats[i];
+        rc = composite_names(d, r->device, r->names, formats[i], body, now);
+    }
+    out->code = PDU_FETCH;
+    out->path = VIEW_LIT("/");
+    out->body = buf_view(body);
+    return rc;
+}
+
+static bool same_names(const struct batch *a, const struct batch *b)
+{
+    if (a == NULL || b == NULL)
+        return a == b;
+    if (batch_size(a) != batch_size(b))
+        return false;
+    for (size_t i = 0; i < batch_size(a); i++)
+        if (!path_eq(&batch_at(a, i)->path, &batch_at(b, i)->path))
+            return false;
+    return true;
+}
 
 /* ---- the device's observations --------------------------------------------------------------- */
 
@@ -25,6 +105,7 @@ struct report *report_find(const struct device *dev, uint64_t token)
 struct report *report_like(const struct device *dev, const struct op *op)
 {
     struct view attributes = view_str(op->text);
+    const struct batch *names = op->kind == OP_OBSERVE_COMPOSITE ? op->values : NULL;
 
     if (dev->rare == NULL)
         return NULL;
@@ -33,7 +114,7 @@ struct report *report_like(const struct device *dev, const struct op *op)
         struct report *r = list_item(it, struct report, node);
 
         if (r->state != REPORT_ENDING && path_eq(&r->path, &op->path) &&
-            view_eq_str(attributes, r->attributes) &&
+            view_eq_str(attributes, r->attributes) && same_names(names, r->names) &&
             (op->format == FORMAT_NONE || op->format == r->format))
             return r;
     }
@@ -55,6 +136,11 @@ static struct report *report_add(struct device *dev, const struct observation *o
     r = mem_new(sizeof(*r) + o->attributes.n + 1);
     if (r == NULL)
         return NULL;
+    r->names = o->paths.n > 0 ? report_names_parse(o->paths) : NULL;
+    if (o->paths.n > 0 && r->names == NULL) {
+        mem_free(r);
+        return NULL;
+    }
     r->relation.token = o->token;
     r->device = dev;
     r->path = o->path;
@@ -95,6 +181,7 @@ static void report_drop(struct domain *d, struct report *r)
     list_del(&r->node);
     r->device->rare->report_count--;
     batch_free(r->initial);
+    batch_free(r->names);
     mem_free(r);
 }
 
@@ -108,6 +195,8 @@ void report_describe(const struct report *r, struct op_observation *ret)
         .since_ms = r->since_ms,
         .active = r->state == REPORT_ACTIVE,
     };
+    if (r->names != NULL)
+        (void)report_names_format(r->names, ret->paths); /* fits, as it did when it was made */
     if (n >= sizeof(ret->attributes))
         n = sizeof(ret->attributes) - 1;
     memcpy(ret->attributes, r->attributes, n);
@@ -119,6 +208,8 @@ static void describe_op(const struct op *op, uint64_t token, struct op_observati
     struct view text = view_sub(view_str(op->text), 0, sizeof(ret->attributes) - 1);
 
     *ret = (struct op_observation){.token = token, .path = op->path};
+    if (op->kind == OP_OBSERVE_COMPOSITE)
+        (void)report_names_format(op->values, ret->paths);
     if (text.n > 0)
         memcpy(ret->attributes, text.p, text.n);
 }
@@ -139,7 +230,7 @@ int report_list(struct device *dev, struct op *op)
     {
         const struct run *run = list_item(it, struct run, node);
 
-        if (run->op->kind == OP_OBSERVE && run->wanted == 0)
+        if (report_is_made_by(run->op) && run->wanted == 0)
             describe_op(run->op, run->token, &rows[n++]);
     }
     op->result.observations = rows;
@@ -215,12 +306,17 @@ static struct txn *put_txn(const struct observation *o)
     if (t == NULL)
         return NULL;
     t->observation = *o;
-    t->text = mem_text(o->attributes.p, o->attributes.n);
+    t->text = mem_new(o->attributes.n + o->paths.n + 1);
     if (t->text == NULL) {
         txn_free(t);
         return NULL;
     }
+    if (o->attributes.n > 0)
+        memcpy(t->text, o->attributes.p, o->attributes.n);
+    if (o->paths.n > 0)
+        memcpy(t->text + o->attributes.n, o->paths.p, o->paths.n);
     t->observation.attributes = view_of(t->text, o->attributes.n);
+    t->observation.paths = view_of(t->text + o->attributes.n, o->paths.n);
     return t;
 }
 
@@ -352,8 +448,14 @@ int report_start(struct domain *d, struct device *dev, struct op *op,
     };
     struct report *r = report_find(dev, terms->token);
     bool again = r != NULL;
-    int rc;
+    char paths[OP_OBSERVATION_PATHS] = "";
+    int rc = ERR_OK;
 
+    if (op->kind == OP_OBSERVE_COMPOSITE)
+        rc = report_names_format(op->values, paths);
+    if (rc < 0)
+        return rc;
+    o.paths = view_str(paths);
     if (again && r->state != REPORT_WANTED) /* cancelled after it was asked for */
         return r->state == REPORT_ENDING ? ERR_CANCELLED : ERR_EXISTS;
     if (!again)
@@ -535,6 +637,7 @@ static void take_values(struct domain *d, const struct report *r, const struct a
     }
     if (values != NULL) {
         domain_env(d, r->device, now, &env);
+        env.use = r->names != NULL ? CONTENT_COMPOSITE : CONTENT_ANSWER;
         rc = content_decode(a->format, &env, a->body, &r->path, values);
     }
     if (rc < 0) {
@@ -570,6 +673,26 @@ int report_notification(struct domain *d, struct relation *rel, const struct ans
     return ERR_OK;
 }
 
+/* The rest of a composite notification is asked for with its paths; they lie in the arena. */
+static int fill_rest(struct domain *d, const struct report *r, struct outgoing *fill)
+{
+    struct buf body;
+    uint8_t *p;
+    int rc;
+
+    buf_init(&body, NAMES_MAX);
+    rc = report_fill_names(d, r, fill, &body, 0);
+    p = rc == ERR_OK && body.n > 0 ? arena_alloc(d->arena, body.n) : NULL;
+    if (p != NULL) {
+        memcpy(p, body.p, body.n);
+        fill->body = view_of(p, body.n);
+    } else if (body.n > 0) {
+        rc = ERR_NOMEM;
+    }
+    buf_fini(&body);
+    return rc;
+}
+
 int report_outgoing(struct domain *d, struct relation *rel, struct outgoing *fill)
 {
     const struct report *r = mem_container(rel, struct report, relation);
@@ -582,5 +705,5 @@ int report_outgoing(struct domain *d, struct relation *rel, struct outgoing *fil
     fill->accept = r->format;
     fill->szx = r->device->szx;
     fill->body_limit = d->cfg.read_body_limit;
-    return ERR_OK;
+    return fill_rest(d, r, fill);
 }

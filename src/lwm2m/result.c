@@ -27,6 +27,7 @@ static int read_values(struct domain *d, struct device *dev, struct op *op, cons
     if (values == NULL)
         return ERR_NOMEM;
     domain_env(d, dev, now, &env);
+    env.use = composite_is(op) ? CONTENT_COMPOSITE : CONTENT_ANSWER;
     rc = content_decode(a->format, &env, a->body, &op->path, values);
     if (rc == ERR_OK) {
         op->result.values = values;
@@ -101,10 +102,9 @@ static int read_location(struct domain *d, struct device *dev, struct op *op,
 typedef int (*read_fn)(struct domain *d, struct device *dev, struct op *op, const struct answer *a,
                        uint64_t now);
 static const read_fn readers[OP_KIND_COUNT] = {
-    [OP_READ] = read_values,
-    [OP_OBSERVE] = read_values,
-    [OP_DISCOVER] = read_links,
-    [OP_CREATE] = read_location,
+    [OP_READ] = read_values,           [OP_OBSERVE] = read_values,
+    [OP_READ_COMPOSITE] = read_values, [OP_OBSERVE_COMPOSITE] = read_values,
+    [OP_DISCOVER] = read_links,        [OP_CREATE] = read_location,
 };
 
 int result_read(struct domain *d, struct device *dev, struct op *op, const struct answer *a,

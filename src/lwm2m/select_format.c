@@ -26,9 +26,10 @@ void select_format_learn(struct device *dev, enum choose_class class, int32_t re
 static const struct {
     bool accepts, writes;
 } kinds[OP_KIND_COUNT] = {
-    [OP_READ] = {.accepts = true},         [OP_OBSERVE] = {.accepts = true},
-    [OP_WRITE_REPLACE] = {.writes = true}, [OP_WRITE_UPDATE] = {.writes = true},
-    [OP_CREATE] = {.writes = true},
+    [OP_READ] = {.accepts = true},           [OP_OBSERVE] = {.accepts = true},
+    [OP_WRITE_REPLACE] = {.writes = true},   [OP_WRITE_UPDATE] = {.writes = true},
+    [OP_CREATE] = {.writes = true},          [OP_READ_COMPOSITE] = {.writes = true},
+    [OP_WRITE_COMPOSITE] = {.writes = true}, [OP_OBSERVE_COMPOSITE] = {.writes = true},
 };
 
 static bool is_one_value(const struct op *op, bool multiple)
@@ -45,11 +46,15 @@ static bool is_one_value(const struct op *op, bool multiple)
 
 void select_format_start(struct run *run, uint64_t now)
 {
-    const struct op *op = run->op;
+    const struct op *op = composite_subject(run);
     struct content_env env;
     enum value_type type;
     bool multiple = false;
 
+    if (composite_is(op)) {
+        composite_formats(run);
+        return;
+    }
     run->candidates[0] = op->format;
     run->candidate_count = 1;
     if (op->format != FORMAT_NONE || !(kinds[op->kind].accepts || kinds[op->kind].writes))
@@ -69,7 +74,8 @@ bool select_format_next(struct run *run, const struct answer *a)
 {
     /* Some clients say 4.15 of an Accept that they do not support; both mean the format. */
     if ((a->code != err_coap_code(ERR_NOTACCEPTABLE) && a->code != err_coap_code(ERR_FORMAT)) ||
-        run->step != RUN_ITSELF || run->candidate + 1 >= run->candidate_count)
+        (run->step != RUN_ITSELF && run->step != RUN_PART) ||
+        run->candidate + 1 >= run->candidate_count)
         return false;
     run->refused |= (uint16_t)(1u << run->candidate++);
     return true;

@@ -185,6 +185,11 @@ static void take_answer(struct run *run, const struct answer *a, uint64_t now)
     operation_settle(run, state, rc, now);
 }
 
+void settle_parts(struct run *run, int rc, uint8_t code, uint64_t now)
+{
+    operation_settle(run, rc == ERR_OK ? OP_STATE_DONE : state_of(code), rc, now);
+}
+
 /* ---- no answer ------------------------------------------------------------------------------- */
 
 static void unknown(struct run *run, int rc, uint64_t now)

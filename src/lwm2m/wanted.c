@@ -19,12 +19,17 @@ static void done(struct op *op)
 
 static struct op *make_op(struct view endpoint, const struct report *r)
 {
-    struct op *op = op_new(OP_OBSERVE, endpoint);
+    struct op *op = op_new(r->names != NULL ? OP_OBSERVE_COMPOSITE : OP_OBSERVE, endpoint);
 
     if (op == NULL)
         return NULL;
     op->path = r->path;
     op->done = done;
+    op->values = r->names != NULL ? batch_copy(r->names) : NULL;
+    if (r->names != NULL && op->values == NULL) {
+        op_free(op);
+        return NULL;
+    }
     if (r->attributes[0] == '\0')
         return op;
     op->text = mem_text(r->attributes, strlen(r->attributes));
@@ -62,7 +67,11 @@ static int adopt(struct domain *d, struct device *dev, const struct op *op)
         .format = op->format,
         .attributes = view_str(op->text),
     };
+    char paths[OP_OBSERVATION_PATHS] = "";
 
+    if (op->kind == OP_OBSERVE_COMPOSITE && op->values != NULL)
+        (void)report_names_format(op->values, paths);
+    o.paths = view_str(paths);
     if (report_find(dev, op->token) != NULL)
         return ERR_OK;
     if (dev->rare != NULL && dev->rare->report_count >= d->cfg.observation_limit) {
@@ -81,10 +90,12 @@ void wanted_inherit(struct domain *d, struct device *dev, struct op *op, uint64_
 /* On its way to the shard that has the endpoint now. */
 static void pass_on(struct domain *d, const struct observation *o, struct view endpoint)
 {
-    struct op *op = op_new(OP_OBSERVE, endpoint);
+    bool composite = o->paths.n > 0;
+    struct op *op = op_new(composite ? OP_OBSERVE_COMPOSITE : OP_OBSERVE, endpoint);
 
     if (op == NULL)
         return;
+    op->values = composite ? report_names_parse(o->paths) : NULL;
     op->path = o->path;
     op->format = o->format;
     op->token = o->token;
