@@ -1,4 +1,4 @@
-#include "lwm2m/internal.h"
+#include "lwm2m/run.h"
 
 /*
  * What can be known to fail is not sent: the levels of LwM2M Core table 6.3, the model, attributes

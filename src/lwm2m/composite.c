@@ -1,4 +1,4 @@
-#include "lwm2m/internal.h"
+#include "lwm2m/run.h"
 
 /*
  * Operations on several paths at once (LwM2M Core 6.3.8, 6.3.9, 6.4.3). A device that does not know

@@ -1,4 +1,4 @@
-#include "lwm2m/internal.h"
+#include "lwm2m/run.h"
 
 #define ARENA_MAX ((size_t)256 << 10)
 #define BODY_ELSEWHERE_MAX 2048 /* bodies of requests that are answered 4.04 or 4.05 */

@@ -1,4 +1,4 @@
-#include "lwm2m/internal.h"
+#include "lwm2m/run.h"
 
 /*
  * A renewal only moves the deadline: the timer stays where it is, finds the device alive when it

@@ -1,4 +1,4 @@
-#include "lwm2m/internal.h"
+#include "lwm2m/run.h"
 
 struct job *job_new(enum job_kind kind, uint64_t id)
 {

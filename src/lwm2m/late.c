@@ -1,4 +1,4 @@
-#include "lwm2m/internal.h"
+#include "lwm2m/run.h"
 
 /*
  * Answers after we had given up, or before a restart: an attempt has a token of its own, and one

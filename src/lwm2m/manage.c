@@ -1,4 +1,4 @@
-#include "lwm2m/internal.h"
+#include "lwm2m/run.h"
 
 /* Operations: one op becomes one request to the device, or several when it refuses formats. */
 
@@ -46,10 +46,10 @@ static int encode(struct run *run, const struct path *base, struct buf *body, in
     struct content_env env;
 
     domain_env(run->domain, run->device, now, &env);
-    if (run->op->kind == OP_CREATE)
+    if (composite_subject(run)->kind == OP_CREATE)
         env.use = CONTENT_CREATE;
     else
-        env.use = run->op->kind == OP_WRITE_UPDATE ? CONTENT_UPDATE : CONTENT_WRITE;
+        env.use = composite_subject(run)->kind == OP_WRITE_UPDATE ? CONTENT_UPDATE : CONTENT_WRITE;
     return content_encode(format, &env, composite_subject(run)->values, base, body);
 }
 

@@ -1,4 +1,4 @@
-#include "lwm2m/internal.h"
+#include "lwm2m/run.h"
 
 /* Devices that come from elsewhere: another shard, or the store. */
 

@@ -1,4 +1,4 @@
-#include "lwm2m/internal.h"
+#include "lwm2m/run.h"
 
 /*
  * Operations that outlive us. The store hears of each step before it is taken: of a new one before

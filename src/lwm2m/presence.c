@@ -1,4 +1,4 @@
-#include "lwm2m/internal.h"
+#include "lwm2m/run.h"
 
 /*
  * Queue mode (LwM2M Core 6.5): a device listens for a while after its last message, and nothing is

@@ -1,4 +1,4 @@
-#include "lwm2m/internal.h"
+#include "lwm2m/run.h"
 
 /*
  * The operations of a device, in the order in which they go to it: one on the wire at a time

@@ -1,4 +1,4 @@
-#include "lwm2m/internal.h"
+#include "lwm2m/run.h"
 
 /* LwM2M Core 6.2.1. The order of the checks is that of the specification: version, name, right,
  * list. */

@@ -1,4 +1,4 @@
-#include "lwm2m/internal.h"
+#include "lwm2m/run.h"
 
 /* The end of a registration: asked for by the device or an operator, by time, or by a newer one. */
 

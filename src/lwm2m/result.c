@@ -1,4 +1,4 @@
-#include "lwm2m/internal.h"
+#include "lwm2m/run.h"
 
 #define DIAGNOSTIC_MAX 1024
 #define LINKS_MAX ((size_t)1 << 20)

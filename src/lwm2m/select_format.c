@@ -1,4 +1,4 @@
-#include "lwm2m/internal.h"
+#include "lwm2m/run.h"
 
 /* The formats of an operation, from what the device is and has refused before (codec/choose.c). */
 

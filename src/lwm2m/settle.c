@@ -1,4 +1,4 @@
-#include "lwm2m/internal.h"
+#include "lwm2m/run.h"
 
 /*
  * What has become of a durable operation. An answer says so. Without one it may or may not have

@@ -1,4 +1,4 @@
-#include "lwm2m/internal.h"
+#include "lwm2m/run.h"
 
 /*
  * LwM2M Core 6.2.2. An Update that only renews is answered at once and stored later with others;

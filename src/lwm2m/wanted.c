@@ -1,4 +1,4 @@
-#include "lwm2m/internal.h"
+#include "lwm2m/run.h"
 
 /*
  * LwM2M Core 6.2.1: a Register voids the observations of the registration before it, and the server

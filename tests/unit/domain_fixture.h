@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "lwm2m/internal.h"
+#include "lwm2m/run.h"
 
 #define FIX_SENT 64
 #define FIX_BYTES 2048
