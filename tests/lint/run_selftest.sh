@@ -76,6 +76,14 @@ mkdir -p tests/fuzz/fuzz_a.in tests/fuzz/fuzz_a.repro
 : >tests/fuzz/fuzz_a.in/1 && : >tests/fuzz/fuzz_a.repro/2
 echo '[ "$*" = "tests/fuzz/fuzz_a.in/1 tests/fuzz/fuzz_a.repro/2" ]' | program fuzz fuzz_a
 expect 'a target is given its inputs' '1 passed, 0 failed' 0 replay
+program fuzz fuzz_a <<'END'
+for argument; do case $argument in -artifact_prefix=*) echo bad >"${argument#*=}crash-1" ;; esac; done
+exit 77
+END
+expect 'fuzzing that finds something' '0 passed, 1 failed' 1 fuzz
+count=$((count + 1))
+grep -q "$(echo bad | base64)" out || { printf 'not ' && failed=1; }
+echo "ok $count - runner: ... shows the input"
 MAKE=false && export MAKE
 echo "$tap" | program unit test_a
 expect 'nothing runs when the build fails' '0 passed, 1 failed' 1 build unit
