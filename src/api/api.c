@@ -161,16 +161,11 @@ static struct call *call_begin(struct api_listener *l, struct MHD_Connection *co
     return c;
 }
 
-/* cJSON's own limit bounds the depth; what follows the value is refused. */
 static bool parse_json(struct call *c)
 {
-    const char *text = buf_cstr(&c->body), *end = NULL;
-
     if (c->body_kind != BODY_JSON)
         return true;
-    c->json = text && view_utf8(buf_view(&c->body)) == ERR_OK
-                  ? cJSON_ParseWithLengthOpts(text, c->body.n + 1, &end, true)
-                  : NULL;
+    c->json = json_parse(&c->body);
     if (cJSON_IsObject(c->json))
         return true;
     problem_respond(c, ERR_MALFORMED,

@@ -161,6 +161,9 @@ cJSON *json_registration(const struct registration *r, int64_t now_ms);
 cJSON *json_event(const struct event *e, const char *id);
 void json_time(cJSON *object, const char *key, int64_t unix_ms); /* absent when 0 */
 void json_integer(cJSON *object, const char *key, int64_t v);
+/* One JSON value and nothing behind it, in UTF-8 without NUL, nested no deeper than cJSON's own
+ * limit. Caller deletes; NULL when it is not that. */
+cJSON *json_parse(struct buf *body);
 /* {"value":…} or {"values":[{"path","value"},…]} of the body into a batch, typed by the model.
  * *ret_what (static text) says what is wrong. */
 int json_to_batch(const cJSON *body, const struct path *base, const struct registry *registry,

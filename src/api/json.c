@@ -276,6 +276,28 @@ cJSON *json_event(const struct event *e, const char *id)
 
 /* ---- JSON to model ---- */
 
+/* Text of cJSON ends at a NUL, and it would hand on what is before it. */
+static bool escapes_nul(struct view text)
+{
+    for (size_t i = 0; i + 1 < text.n; i++) {
+        if (text.p[i] != '\\')
+            continue;
+        i++;
+        if (view_eq_str(view_sub(text, i, 5), "u0000"))
+            return true;
+    }
+    return false;
+}
+
+cJSON *json_parse(struct buf *body)
+{
+    const char *text = buf_cstr(body), *end = NULL;
+
+    if (!text || view_utf8(buf_view(body)) < 0 || escapes_nul(buf_view(body)))
+        return NULL;
+    return cJSON_ParseWithLengthOpts(text, body->n + 1, &end, true);
+}
+
 static const char wrong_number[] = "integers beyond 2^53 must be given as strings";
 
 /* The type a value without a definition is meant to have. */
@@ -303,6 +325,10 @@ static bool type_named(const cJSON *type, enum value_type *ret)
 static int from_number(double number, enum value_type want, struct value *ret,
                        const char **ret_what)
 {
+    if (!isfinite(number)) { /* how the parser reads 1e400 */
+        *ret_what = "a number is beyond the range of a double";
+        return ERR_RANGE;
+    }
     if (want != VALUE_FLOAT && fabs(number) > (double)JSON_EXACT_MAX) {
         *ret_what = wrong_number;
         return ERR_RANGE;
