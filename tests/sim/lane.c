@@ -296,8 +296,8 @@ static void say_txn(struct world *w, const struct txn *t)
         "put",           "delete",        "renew",  "observe",     "unobserve",     "model",
         "put operation", "set operation", "record", "put profile", "delete profile"};
 
-    world_say(w, "  %s %s, row %llu: %s", kinds[t->kind],
-              t->registration ? (const char *)t->registration->endpoint.p : "",
+    world_say(w, "  %s " VIEW_FMT ", row %llu: %s", kinds[t->kind],
+              VIEW_ARG(t->registration ? t->registration->endpoint : VIEW_NONE),
               (unsigned long long)(t->registration ? t->registration->row : t->row),
               err_name(t->rc));
     for (size_t i = 0; i < t->renewal_count; i++)
