@@ -272,6 +272,14 @@ bool device_speaks(struct domain *d, const struct device *dev, const struct flow
     return identity_eq(&own, &peer);
 }
 
+bool device_is_from(struct domain *d, const struct device *dev, const struct flow *flow)
+{
+    if ((dev->rare == NULL || dev->rare->identity_type == IDENTITY_NONE) &&
+        !addr_eq(&flow->peer, &dev->peer))
+        return false;
+    return device_speaks(d, dev, flow);
+}
+
 /* ---- reading and noting ---------------------------------------------------------------------- */
 
 struct view device_endpoint(const struct device *dev)

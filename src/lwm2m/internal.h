@@ -239,6 +239,9 @@ int device_set_identity(struct device *dev, const struct identity *id);
 void device_identity(const struct device *dev, struct identity *ret_identity);
 /* Whether the peer of this flow may speak for the device. */
 bool device_speaks(struct domain *d, const struct device *dev, const struct flow *flow);
+/* Whether a response on this flow is its own. Without security only the address it has now is; a
+ * proven identity may come from anywhere. */
+bool device_is_from(struct domain *d, const struct device *dev, const struct flow *flow);
 /* Borrows from the device. */
 void device_snapshot(const struct domain *d, const struct device *dev, uint64_t now,
                      struct registration *ret);

@@ -143,20 +143,21 @@ struct run *late_find(const struct device *dev, const struct op_id *id)
 
 void late_unlink(struct run *run)
 {
+    struct device *dev = run->device;
+
     timer_stop(run->domain->limits, &run->limit);
     list_del(&run->node);
+    run->device = NULL;
+    if (dev != NULL)
+        device_trim(dev);
 }
 
 void late_free(struct run *run)
 {
-    struct device *dev = run->device;
-
     late_unlink(run);
     late_forget(run);
     op_free(run->op);
     queue_free(run);
-    if (dev != NULL)
-        device_trim(dev);
 }
 
 void late_free_all(struct domain *d)
@@ -215,7 +216,7 @@ static bool is_from(struct domain *d, const struct run *run, const struct flow *
         return true;
     if (dev == NULL)
         dev = device_by_endpoint(d, view_str(run->op->endpoint));
-    return dev != NULL && device_speaks(d, dev, flow);
+    return dev != NULL && device_is_from(d, dev, flow);
 }
 
 bool late_answer(struct domain *d, uint64_t token, const struct answer *a, uint64_t now)

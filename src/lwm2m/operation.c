@@ -294,7 +294,7 @@ void operation_send(struct run *run, uint64_t now)
 {
     int rc;
 
-    if (run->open) {
+    if (run->open || (run->overtaken && run->step == RUN_ITSELF)) {
         settle_silence(run, ERR_TIMEOUT, now);
         return;
     }

@@ -611,18 +611,6 @@ void report_adopt(struct domain *d, struct device *dev, uint64_t now)
 
 /* ---- notifications --------------------------------------------------------------------------- */
 
-/* Without security only the address the device has now is its own; a proven identity may come from
- * anywhere. */
-static bool is_from(struct domain *d, const struct device *dev, const struct answer *a)
-{
-    struct identity own;
-
-    device_identity(dev, &own);
-    if (own.type == IDENTITY_NONE && !addr_eq(&a->flow.peer, &dev->peer))
-        return false;
-    return device_speaks(d, dev, &a->flow);
-}
-
 static void take_values(struct domain *d, const struct report *r, const struct answer *a,
                         uint64_t now)
 {
@@ -654,7 +642,7 @@ int report_notification(struct domain *d, struct relation *rel, const struct ans
     struct device *dev = r->device;
     char code[5];
 
-    if (!is_from(d, dev, a)) {
+    if (!device_is_from(d, dev, &a->flow)) {
         blob_free(a->blob);
         return ERR_FORBIDDEN;
     }

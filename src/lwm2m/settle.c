@@ -126,7 +126,8 @@ void settle_sending(struct run *run)
     {
         struct run *other = list_item(it, struct run, node);
 
-        if (other != run && is_write(other->op) && settle_overlap(other->op, run->op))
+        if (other != run && is_write(other->op) && other->op->state == OP_STATE_SENT &&
+            settle_overlap(other->op, run->op))
             other->overtaken = true;
     }
 }
@@ -224,7 +225,7 @@ static void await_reboot(struct run *run, uint64_t now)
 {
     int64_t left = sent_ms(run->op) + REBOOT_MS - domain_unix_ms(run->domain, now);
 
-    if ((int64_t)run->device->registered_s * 1000 >= sent_ms(run->op)) {
+    if ((int64_t)run->device->registered_s * 1000 > sent_ms(run->op)) {
         operation_settle(run, OP_STATE_DONE, ERR_OK, now);
     } else if (left > 0) {
         run->parked = true;
