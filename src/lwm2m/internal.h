@@ -353,6 +353,7 @@ struct job {
     enum event_type reason;  /* REMOVE */
     uint64_t token;          /* OBSERVE, UNOBSERVE */
     bool again;              /* OBSERVE: the store had the observation before */
+    bool wish;               /* OBSERVE: the device has still to be asked */
     bool moved;              /* OBSERVE: it is on another shard now, with its device */
     uint64_t *ids;           /* RENEW: owned */
     size_t id_count;
@@ -481,6 +482,9 @@ struct report *report_want(struct device *dev, const struct observation *o);
  * stored. Takes op on success. */
 int report_start(struct domain *d, struct device *dev, struct op *op,
                  const struct report_terms *terms, const struct answer *a, uint64_t now);
+/* The device cannot be asked now: stores that it is wanted, under this token, which is the answer.
+ * Takes op. */
+void report_wish(struct domain *d, struct device *dev, struct op *op, uint64_t token, uint64_t now);
 /* From here on nothing is told of it. */
 void report_silence(struct domain *d, struct report *r);
 void report_done(struct domain *d, struct job *job, int rc, uint64_t now);
@@ -513,6 +517,8 @@ void send_request(struct domain *d, struct request *req, uint64_t now);
 void wanted_leave(struct domain *d, const struct device *dev);
 /* One that has followed to this device. Takes op. */
 void wanted_inherit(struct domain *d, struct device *dev, struct op *op, uint64_t now);
+/* The device has woken: what is wanted is asked for with what else waits. */
+void wanted_wake(struct domain *d, struct device *dev);
 /* The device is awake and reachable: makes what is wanted, one after the other. */
 void wanted_start(struct domain *d, struct device *dev, uint64_t now);
 /* One that waited for the endpoint while it was not registered; dev NULL: it is elsewhere now. */

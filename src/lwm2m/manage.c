@@ -400,6 +400,17 @@ static void end_parts(struct run *run, const struct answer *a, uint64_t now)
         queue_finish(run, rc);
 }
 
+/* The device says nothing: it is asked again when it is heard. If it has heard us after all, it has
+ * the observation under this token. */
+static void end_as_wish(struct run *run, uint64_t now)
+{
+    struct domain *d = run->domain;
+    struct device *dev = run->device;
+    uint64_t token = run->token != 0 && run->step == RUN_ITSELF ? run->token : manage_token(d, dev);
+
+    report_wish(d, dev, queue_remove(run), token, now);
+}
+
 static void end_run(struct run *run, const struct answer *a, uint64_t now)
 {
     struct domain *d = run->domain;
@@ -415,6 +426,10 @@ static void end_run(struct run *run, const struct answer *a, uint64_t now)
     }
     if (run->op->kind == OP_OBSERVE_CANCEL) {
         end_cancel(run, a, now);
+        return;
+    }
+    if (a->rc == ERR_TIMEOUT && run->op->kind == OP_OBSERVE && !run->own) {
+        end_as_wish(run, now);
         return;
     }
     if (a->rc < 0) {
@@ -590,6 +605,41 @@ static int check(struct domain *d, struct device *dev, struct op *op, uint64_t n
     return op->durable || presence_awake(dev) ? ERR_OK : ERR_ASLEEP;
 }
 
+/* What can be done about observations while the device sleeps: a wish is noted, and one that ends
+ * is rejected with the next notification. False: it is something else. */
+static bool is_done_asleep(struct domain *d, struct device *dev, struct op *op, uint64_t now)
+{
+    struct report *r;
+
+    if (op->kind == OP_OBSERVE)
+        report_wish(d, dev, op, manage_token(d, dev), now);
+    if (op->kind != OP_OBSERVE_CANCEL)
+        return op->kind == OP_OBSERVE;
+    r = report_find(dev, op->token);
+    if (r == NULL) {
+        manage_complete(d, op, ERR_NOTFOUND);
+        return true;
+    }
+    report_end(d, r, ERR_CANCELLED, NULL, now);
+    report_unstore(d, op->token, op);
+    device_trim(dev);
+    return true;
+}
+
+/* The submitter is told of the equal one that waits. */
+static bool joins(struct domain *d, const struct device *dev, struct op *op)
+{
+    const struct op *twin = queue_twin(dev, op);
+
+    if (twin == NULL)
+        return false;
+    counter_add(d->counters, COUNTER_ops_joined, 1);
+    op->id = twin->id;
+    op->state = twin->state;
+    manage_complete(d, op, ERR_EXISTS);
+    return true;
+}
+
 static void refuse(struct domain *d, struct device *dev, struct op *op, int rc)
 {
     if (rc == ERR_QUEUE)
@@ -636,6 +686,10 @@ void manage_op(struct domain *d, struct op *op, uint64_t now)
         locals[op->kind](d, dev, op, now);
         return;
     }
+    if (rc == ERR_ASLEEP && is_done_asleep(d, dev, op, now))
+        return;
+    if (rc == ERR_OK && joins(d, dev, op))
+        return;
     if (rc == ERR_OK)
         rc = queue_add(d, dev, op, &run);
     if (rc < 0)

@@ -107,6 +107,8 @@ void presence_heard(struct domain *d, struct device *dev, uint64_t now)
         domain_tell(d, EVENT_AWAKE, dev, now);
     if (dev->rare == NULL)
         return;
+    if (wakes)
+        wanted_wake(d, dev);
     if (wakes || dev->rare->resume_at != 0) {
         dev->rare->resume_at = 0;
         queue_pump_soon(d, dev, now);

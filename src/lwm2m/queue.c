@@ -149,6 +149,64 @@ struct run *queue_find(const struct device *dev, const struct op_id *id)
     return NULL;
 }
 
+/* ---- equal ones ------------------------------------------------------------------------------ */
+
+static bool may_join(const struct op *op)
+{
+    return op->durable && op->key == NULL &&
+           (op->kind == OP_WRITE_REPLACE || op->kind == OP_WRITE_UPDATE ||
+            op->kind == OP_WRITE_ATTRIBUTES || op->kind == OP_READ);
+}
+
+static bool same_values(const struct batch *a, const struct batch *b)
+{
+    size_t n = a != NULL ? batch_size(a) : 0;
+
+    if (n != (b != NULL ? batch_size(b) : 0))
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        const struct record *x = batch_at(a, i), *y = batch_at(b, i);
+
+        if (!path_eq(&x->path, &y->path) || !value_eq(&x->value, &y->value) ||
+            x->timed != y->timed || x->time_ms != y->time_ms || x->prefix != 0 || y->prefix != 0)
+            return false;
+    }
+    return true;
+}
+
+/* Lasts as long, and goes as early. */
+static bool is_as_good(const struct op *first, const struct op *op)
+{
+    return first->priority >= op->priority &&
+           (first->expires_ms == 0 || (op->expires_ms != 0 && first->expires_ms >= op->expires_ms));
+}
+
+static bool is_equal(const struct op *first, const struct op *op)
+{
+    return first->durable && first->stored && first->state == OP_STATE_QUEUED &&
+           first->kind == op->kind && path_eq(&first->path, &op->path) &&
+           first->format == op->format && view_eq(view_str(first->text), view_str(op->text)) &&
+           same_values(first->values, op->values) && is_as_good(first, op);
+}
+
+const struct op *queue_twin(const struct device *dev, const struct op *op)
+{
+    const struct op *twin = NULL;
+
+    if (dev->rare == NULL || !may_join(op))
+        return NULL;
+    list_each(&dev->rare->runs, it)
+    {
+        const struct run *run = list_item(it, struct run, node);
+
+        if (!is_under_way(run) && run->canceller == NULL && is_equal(run->op, op))
+            twin = run->op;
+        else if (twin != NULL && settle_overlap(run->op, op))
+            twin = NULL;
+    }
+    return twin;
+}
+
 /* ---- whose turn it is ------------------------------------------------------------------------ */
 
 bool queue_is_ending(const struct device *dev)

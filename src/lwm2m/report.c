@@ -402,6 +402,7 @@ static int store(struct domain *d, struct report *r, const struct observation *o
     job->op = op;
     job->token = o->token;
     job->again = again;
+    job->wish = o->since_ms == 0;
     rc = job_submit(d, job, put_txn(o));
     if (rc < 0)
         job_free(job);
@@ -420,6 +421,54 @@ struct report *report_want(struct device *dev, const struct observation *o)
     r->durable = true;
     r->since_ms = 0;
     return r;
+}
+
+/* ERR_ACCEPTED with what op asked for, as it stands. */
+static int accepted(const struct report *r, struct op *op)
+{
+    int rc = report_result(r, op);
+
+    return rc == ERR_OK && r->state == REPORT_WANTED ? ERR_ACCEPTED : rc;
+}
+
+static int make_wish(struct domain *d, struct device *dev, struct op *op, uint64_t token)
+{
+    struct observation o = {
+        .token = token,
+        .row = dev->claim->row,
+        .registration_id = dev->id,
+        .path = op->path,
+        .format = op->format,
+        .attributes = view_str(op->text),
+    };
+    struct report *r;
+    int rc;
+
+    if (dev->rare != NULL && dev->rare->report_count >= d->cfg.observation_limit)
+        return ERR_LIMIT;
+    r = report_want(dev, &o);
+    if (r == NULL)
+        return ERR_NOMEM;
+    r->durable = false;
+    rc = store(d, r, &o, false, op);
+    if (rc < 0)
+        report_drop(d, r);
+    return rc;
+}
+
+void report_wish(struct domain *d, struct device *dev, struct op *op, uint64_t token, uint64_t now)
+{
+    const struct report *r = report_like(dev, op);
+    int rc;
+
+    (void)now;
+    if (r != NULL)
+        rc = r->durable ? accepted(r, op) : ERR_BUSY;
+    else
+        rc = make_wish(d, dev, op, token);
+    if (r != NULL || rc < 0)
+        manage_complete(d, op, rc);
+    device_trim(dev);
 }
 
 static void take_terms(struct report *r, const struct op *op, const struct report_terms *terms,
@@ -493,11 +542,11 @@ static int moved_result(const struct domain *d, const struct job *job, uint64_t 
     if (row == NULL)
         return ERR_NOMEM;
     describe_op(job->op, job->token, row);
-    row->active = true;
-    row->since_ms = domain_unix_ms(d, now);
+    row->active = !job->wish;
+    row->since_ms = job->wish ? 0 : domain_unix_ms(d, now);
     job->op->result.observations = row;
     job->op->result.observation_count = 1;
-    return ERR_OK;
+    return job->wish ? ERR_ACCEPTED : ERR_OK;
 }
 
 void report_done(struct domain *d, struct job *job, int rc, uint64_t now)
@@ -513,7 +562,7 @@ void report_done(struct domain *d, struct job *job, int rc, uint64_t now)
         r->durable = true;
         report_announce(d, r, now);
         if (rc == ERR_OK)
-            rc = report_result(r, job->op);
+            rc = accepted(r, job->op);
     } else if (r != NULL) {
         report_end(d, r, rc, NULL, now);
         device_trim(dev);

@@ -85,8 +85,8 @@ struct run {
 /* At its place: higher priorities first, then age. Takes op on success. ERR_QUEUE at a limit that
  * those which the store has already (op->stored) do not know. */
 int queue_add(struct domain *d, struct device *dev, struct op *op, struct run **ret_run);
-/* Off the device and out of memory; the operation is returned. */
 void queue_free(struct run *run);
+/* Off the device and out of memory; the operation is returned. */
 struct op *queue_remove(struct run *run);
 /* Off the device, but kept. */
 void queue_unlink(struct run *run);
@@ -100,6 +100,9 @@ void queue_give_slot(struct run *run);
 /* Whether it may be done twice without harm. */
 bool queue_is_idempotent(const struct op *op);
 struct run *queue_find(const struct device *dev, const struct op_id *id);
+/* A new Read, Write or Write-Attributes that equals one which still waits, with nothing behind that
+ * which it could disturb or miss, would change nothing: the one that waits, or NULL. */
+const struct op *queue_twin(const struct device *dev, const struct op *op);
 /* While the registration ends or moves to another address nothing is sent to the present one. */
 bool queue_is_held(const struct device *dev);
 /* It is being removed: the store has been told. */

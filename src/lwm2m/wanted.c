@@ -144,23 +144,19 @@ void wanted_next(struct domain *d, struct device *dev)
         manage_complete(d, op, rc);
 }
 
-void wanted_start(struct domain *d, struct device *dev, uint64_t now)
+void wanted_wake(struct domain *d, struct device *dev)
 {
-    bool any = false;
-
     if (dev->rare == NULL || dev->rare->remaking || !presence_awake(dev))
         return;
-    list_each(&dev->rare->reports, it)
-    {
-        struct report *r = list_item(it, struct report, node);
-
-        r->tried = false;
-        any |= r->state == REPORT_WANTED;
-    }
-    if (!any)
-        return;
+    list_each(&dev->rare->reports, it) list_item(it, struct report, node)->tried = false;
     wanted_next(d, dev);
-    queue_pump(d, dev, now);
+}
+
+void wanted_start(struct domain *d, struct device *dev, uint64_t now)
+{
+    wanted_wake(d, dev);
+    if (dev->rare != NULL && dev->rare->remaking)
+        queue_pump(d, dev, now);
 }
 
 void wanted_refused(struct domain *d, struct device *dev, uint64_t token, int rc, uint8_t code,

@@ -300,6 +300,39 @@ static void test_limits(void **state)
     assert_int_equal(fix_count(f, COUNTER_ops_refused), 2);
 }
 
+/* Equal ones that wait are one. */
+static void test_joins(void **state)
+{
+    struct fix *f = *state;
+    struct op *op;
+    struct op_id id;
+
+    fix_device(f, 1);
+    fix_start(f, write_of(f, 1, "/1/0/2", 5));
+    fix_start(f, write_of(f, 1, "/1/0/2", 5)); /* the first is on the wire */
+    assert_int_equal(f->done_count, 0);
+    op = write_of(f, 1, "/1/0/3", 6);
+    id = op->id;
+    fix_start(f, op);
+    fix_start(f, write_of(f, 1, "/1/0/3", 6));
+    expect_done(f, 1, ERR_EXISTS, OP_STATE_QUEUED);
+    assert_true(op_id_eq(&f->done->id, &id));
+    assert_int_equal(fix_count(f, COUNTER_ops_joined), 1);
+    fix_start(f, write_of(f, 1, "/1/0/3", 7)); /* another value, and then the first again */
+    fix_start(f, write_of(f, 1, "/1/0/3", 6));
+    assert_int_equal(f->done_count, 1);
+    op = write_of(f, 1, "/1/0/3", 6); /* one with a key is kept under it */
+    op->key = mem_text("k", 1);
+    fix_start(f, op);
+    assert_int_equal(f->done_count, 1);
+    op = write_of(f, 1, "/1/0/3", 6); /* this one is in a hurry */
+    op->priority = OP_PRIORITY_HIGH;
+    fix_start(f, op);
+    fix_start(f, fix_durable(f, OP_EXECUTE, 1, "/5/0/2"));
+    fix_start(f, fix_durable(f, OP_EXECUTE, 1, "/5/0/2"));
+    assert_int_equal(f->done_count, 1);
+}
+
 static void cancel(struct fix *f, unsigned device, const struct op_id *id)
 {
     struct op *op = fix_op(f, OP_CANCEL, device, "/");
@@ -541,6 +574,7 @@ int main(void)
         ROW(test_settled_elsewhere),
         ROW(test_goes_on_without_him),
         ROW(test_limits),
+        ROW(test_joins),
         ROW(test_cancel),
         ROW(test_restart),
         ROW(test_waits_for_the_register),

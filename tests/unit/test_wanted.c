@@ -114,8 +114,8 @@ static void test_attributes_are_refused(void **state)
     ask(f, "/3/0/9", "pmin=5");
     fix_advance(f, 94000);
     assert_int_equal(f->done_count, 2);
-    assert_int_equal(f->done->result.rc, ERR_TIMEOUT);
-    assert_null(fix_find(f, 1)->rare);
+    assert_int_equal(f->done->result.rc, ERR_ACCEPTED); /* wanted, and asked for again */
+    assert_false(f->done->result.observations[0].active);
 }
 
 static void test_attributes_in_the_query_are_refused(void **state)
@@ -632,11 +632,138 @@ static void test_deregistered(void **state)
     assert_int_equal(f->sent_count, sent + 1);
 }
 
+/* ---- devices that sleep or say nothing --------------------------------------------------------
+ */
+
+static void test_wish_of_a_sleeper(void **state)
+{
+    struct fix *f = *state;
+    uint64_t token;
+    size_t before;
+
+    fix_sleeper(f, 1);
+    fix_advance(f, 94000);
+    before = f->sent_count;
+    f->hold = true;
+    ask(f, "/3/0/9", "");
+    assert_int_equal(f->done_count, 0);
+    assert_int_equal(fix_txn(f, 0)->kind, TXN_PUT_OBSERVATION);
+    assert_int_equal(fix_txn(f, 0)->observation.since_ms, 0);
+    token = fix_txn(f, 0)->observation.token;
+    fix_commit(f, ERR_OK);
+    f->hold = false;
+    assert_int_equal(f->done->result.rc, ERR_ACCEPTED);
+    assert_int_equal(f->done->result.observations[0].token, token);
+    assert_false(f->done->result.observations[0].active);
+    assert_int_equal(f->sent_count, before);
+    /* The same wish is the same observation. */
+    ask(f, "/3/0/9", "");
+    assert_int_equal(f->done_count, 2);
+    assert_int_equal(f->done->result.rc, ERR_ACCEPTED);
+    assert_int_equal(f->done->result.observations[0].token, token);
+    assert_int_equal(f->by_kind[TXN_PUT_OBSERVATION], 1);
+    /* It wakes, with whatever message. */
+    fix_post(f, 1, fix_path(fix_find(f, 1)->id), "", "");
+    fix_advance(f, 2);
+    expect_asked(f, token, "/3/0/9");
+    accept(f, "95");
+    assert_int_equal(f->d->report_count, 1);
+    assert_int_equal(f->by_kind[TXN_PUT_OBSERVATION], 2);
+    assert_int_equal(fix_events(f, EVENT_OBSERVATION_STARTED), 1);
+}
+
+static void test_wish_that_the_store_refuses(void **state)
+{
+    struct fix *f = *state;
+
+    fix_sleeper(f, 1);
+    fix_advance(f, 94000);
+    f->store_full = true;
+    ask(f, "/3/0/9", "");
+    assert_int_equal(f->done->result.rc, ERR_FULL);
+    f->store_full = false;
+    f->hold = true;
+    ask(f, "/3/0/9", "");
+    fix_commit(f, ERR_DISKFULL);
+    assert_int_equal(f->done->result.rc, ERR_DISKFULL);
+    assert_null(fix_find(f, 1)->rare);
+}
+
+/* Its answer is lost: it has the observation under the token that is kept. */
+static void test_silence_is_a_wish(void **state)
+{
+    struct fix *f = *state;
+    uint64_t token;
+    struct op *op;
+
+    fix_device(f, 1);
+    op = fix_op(f, OP_OBSERVE, 1, "/3/0/9");
+    op->deadline = f->now + 5000;
+    fix_start(f, op);
+    token = token_of(fix_sent(f, 0));
+    fix_advance(f, 5001);
+    assert_int_equal(f->done->result.rc, ERR_ACCEPTED);
+    assert_int_equal(f->done->result.observations[0].token, token);
+    fix_post(f, 1, fix_path(fix_find(f, 1)->id), "", "");
+    expect_asked(f, token, "/3/0/9");
+    accept(f, "95");
+    assert_int_equal(f->d->report_count, 1);
+}
+
+static void test_cancel_while_it_sleeps(void **state)
+{
+    struct fix *f = *state;
+    uint64_t token;
+    size_t before;
+
+    fix_sleeper(f, 1);
+    ask(f, "/3/0/9", "");
+    token = token_of(fix_sent(f, 0));
+    accept(f, "95");
+    fix_advance(f, 94000);
+    before = f->sent_count;
+    cancel(f, token);
+    assert_int_equal(f->sent_count, before);
+    assert_int_equal(f->done->result.rc, ERR_OK);
+    assert_int_equal(f->by_kind[TXN_DEL_OBSERVATION], 1);
+    assert_int_equal(fix_events(f, EVENT_OBSERVATION_ENDED), 1);
+    cancel(f, token);
+    assert_int_equal(f->done->result.rc, ERR_NOTFOUND);
+    /* It learns with its next notification. */
+    fix_notify(f, 1, token, PDU_CONTENT, FORMAT_TEXT, TEXT("96"), 20);
+    assert_int_equal(fix_sent(f, 0)->pdu.type, PDU_RST);
+}
+
+static void test_wish_waits_for_the_register(void **state)
+{
+    struct fix *f = *state;
+    struct observation o = {.token = 77, .format = FORMAT_NONE, .attributes = TEXT("pmin=5")};
+    struct txn *t;
+
+    assert_int_equal(path_parse(TEXT("/3/0/9"), &o.path), ERR_OK);
+    f->hold = true;
+    fix_post(f, 1, "/rd", "ep=dev1&lt=300&lwm2m=1.2", fix_links);
+    t = fix_txn(f, 0);
+    t->carried_observations = mem_new(sizeof(struct observation *));
+    t->carried_observations[0] = mem_new(sizeof(o));
+    *t->carried_observations[0] = o;
+    t->carried_observation_count = 1;
+    fix_commit(f, ERR_OK);
+    assert_int_equal(fix_sent(f, 1)->pdu.code, PDU_CREATED);
+    expect_asked(f, 77, "/3/0/9");
+    assert_string_equal(fix_sent(f, 0)->query, "pmin=5");
+}
+
 #define ROW(name) cmocka_unit_test_setup_teardown(name, fix_setup, fix_teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        ROW(test_wish_of_a_sleeper),
+        ROW(test_wish_that_the_store_refuses),
+        ROW(test_silence_is_a_wish),
+        ROW(test_cancel_while_it_sleeps),
+        ROW(test_wish_waits_for_the_register),
         ROW(test_attributes_before_1_2),
         ROW(test_attributes_are_refused),
         ROW(test_attributes_in_the_query_are_refused),
