@@ -428,7 +428,7 @@ static void end_run(struct run *run, const struct answer *a, uint64_t now)
         end_cancel(run, a, now);
         return;
     }
-    if (a->rc == ERR_TIMEOUT && run->op->kind == OP_OBSERVE && !run->own) {
+    if (a->rc == ERR_TIMEOUT && report_is_made_by(run->op) && !run->own) {
         end_as_wish(run, now);
         return;
     }
@@ -611,10 +611,12 @@ static bool is_done_asleep(struct domain *d, struct device *dev, struct op *op, 
 {
     struct report *r;
 
-    if (op->kind == OP_OBSERVE)
+    if (report_is_made_by(op)) {
         report_wish(d, dev, op, manage_token(d, dev), now);
+        return true;
+    }
     if (op->kind != OP_OBSERVE_CANCEL)
-        return op->kind == OP_OBSERVE;
+        return false;
     r = report_find(dev, op->token);
     if (r == NULL) {
         manage_complete(d, op, ERR_NOTFOUND);

@@ -441,11 +441,17 @@ static int make_wish(struct domain *d, struct device *dev, struct op *op, uint64
         .format = op->format,
         .attributes = view_str(op->text),
     };
+    char paths[OP_OBSERVATION_PATHS] = "";
     struct report *r;
-    int rc;
+    int rc = ERR_OK;
 
     if (dev->rare != NULL && dev->rare->report_count >= d->cfg.observation_limit)
         return ERR_LIMIT;
+    if (op->kind == OP_OBSERVE_COMPOSITE)
+        rc = report_names_format(op->values, paths);
+    if (rc < 0)
+        return rc;
+    o.paths = view_str(paths);
     r = report_want(dev, &o);
     if (r == NULL)
         return ERR_NOMEM;

@@ -144,10 +144,10 @@ void operator_event(struct world *w, const struct event *e)
 /* What may become of an operation in a world where devices come, go and talk badly. */
 static bool is_expected(int rc)
 {
-    static const int expected[] = {ERR_OK,           ERR_DEVICE,    ERR_TIMEOUT,  ERR_RESET,
-                                   ERR_UNREGISTERED, ERR_BUSY,      ERR_FULL,     ERR_LIMIT,
-                                   ERR_UNSUPPORTED,  ERR_NOTFOUND,  ERR_STOPPING, ERR_DISKFULL,
-                                   ERR_STORE,        ERR_INCOMPLETE};
+    static const int expected[] = {ERR_OK,           ERR_DEVICE,     ERR_TIMEOUT,  ERR_RESET,
+                                   ERR_UNREGISTERED, ERR_BUSY,       ERR_FULL,     ERR_LIMIT,
+                                   ERR_UNSUPPORTED,  ERR_NOTFOUND,   ERR_STOPPING, ERR_DISKFULL,
+                                   ERR_STORE,        ERR_INCOMPLETE, ERR_ACCEPTED};
 
     for (size_t i = 0; i < mem_count(expected); i++)
         if (rc == expected[i])
