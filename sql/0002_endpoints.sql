@@ -4,6 +4,14 @@
 -- over, so that paths sort as signed numbers, and all that lies below one is a range. Numbers of kinds, states,
 -- types and origins are those of src/model/model.h.
 
+-- In meta: rows of device that are offline, operations that are settled, rows of the tables.
+INSERT INTO meta (key, value) VALUES
+    ('offline', 0),
+    ('settled', 0),
+    ('history', 0),
+    ('timeline', 0),
+    ('profiles', 0);
+
 -- Endpoints that something below belongs to, or that were registered once. No Register makes a row.
 CREATE TABLE device (
     id INTEGER PRIMARY KEY,
@@ -64,11 +72,12 @@ CREATE INDEX operation_settled ON operation (settled) WHERE settled <> 0;
 CREATE TABLE value (
     device INTEGER NOT NULL,
     path INTEGER NOT NULL,
+    prefix TEXT NOT NULL, -- of a device behind this one, a gateway; '' = its own
     time INTEGER NOT NULL,
     origin INTEGER NOT NULL,
     type INTEGER NOT NULL,
     content ANY,
-    PRIMARY KEY (device, path)
+    PRIMARY KEY (device, path, prefix)
 ) STRICT, WITHOUT ROWID;
 
 -- Every value with its time. `seq` of this and the next table: when it was written, Unix milliseconds, and 21 bits
@@ -77,6 +86,7 @@ CREATE TABLE history (
     seq INTEGER PRIMARY KEY,
     device INTEGER NOT NULL,
     path INTEGER NOT NULL,
+    prefix TEXT NOT NULL, -- as of value
     time INTEGER NOT NULL,
     origin INTEGER NOT NULL,
     type INTEGER NOT NULL,

@@ -24,7 +24,6 @@ enum {
     STMT_RENEW,
     STMT_PASS_OBSERVATIONS,
     STMT_PUT_MODEL,
-    STMT_PUT_MARK,
     STMT_PROBE,
     STMT_COUNT
 };
@@ -51,17 +50,8 @@ static const char *const sql[STMT_COUNT] = {
     [STMT_PASS_OBSERVATIONS] = "UPDATE observation SET row = ?2, reg_id = ?3, "
                                "since = CASE WHEN reg_id = ?3 THEN since ELSE 0 END WHERE row = ?1",
     [STMT_PUT_MODEL] = "INSERT OR REPLACE INTO model (object, version, xml) VALUES (?1, ?2, ?3)",
-    [STMT_PUT_MARK] = "UPDATE meta SET value = ?2 WHERE key = ?1",
     /* Other bytes each time: SQLite does not write pages that stay the same. */
     [STMT_PROBE] = "UPDATE probe SET filler = randomblob(32768)",
-};
-
-/* Kept in memory and written with each commit that changed them. */
-enum mark { MARK_ROW, MARK_GENERATION, MARK_DEVICES, MARK_COUNT };
-static const char *const mark_keys[MARK_COUNT] = {"row", "generation", "devices"};
-
-struct marks {
-    int64_t v[MARK_COUNT];
 };
 
 struct apply {
@@ -70,11 +60,9 @@ struct apply {
     struct links *links;
     struct kept *kept;
     struct counters *counters;
-    struct marks marks;     /* with what the open transaction changed */
-    struct marks written;   /* in the table, as the open transaction sees it */
-    struct marks committed; /* in the table, as everyone sees it */
-    char reason[160];       /* of the last failure */
-    uint64_t renewed;       /* rows renewed by the open transaction */
+    struct marks *marks;
+    char reason[160]; /* of the last failure */
+    uint64_t renewed; /* rows renewed by the open transaction */
 };
 
 /* What a registration has in the table. */
@@ -102,27 +90,8 @@ bool apply_is_fatal(int rc)
     return !apply_is_outcome(rc) && rc != ERR_CONFLICT && rc != ERR_LIMIT;
 }
 
-static int load_marks(struct apply *a)
-{
-    sqlite3_stmt *stmt;
-    int rc = db_prepare(a->db, "SELECT value FROM meta WHERE key = ?1", &stmt);
-
-    if (rc < 0)
-        return rc;
-    for (size_t i = 0; rc == ERR_OK && i < MARK_COUNT; i++) {
-        db_bind_text(stmt, 1, view_str(mark_keys[i]));
-        if (sqlite3_step(stmt) == SQLITE_ROW)
-            a->committed.v[i] = sqlite3_column_int64(stmt, 0);
-        else
-            rc = ERR_STORE;
-        sqlite3_reset(stmt);
-    }
-    sqlite3_finalize(stmt);
-    a->marks = a->written = a->committed;
-    return rc;
-}
-
-int apply_open(sqlite3 *db, struct counters *counters, struct apply **ret_apply)
+int apply_open(sqlite3 *db, struct counters *counters, const struct store_retention *keep,
+               struct apply **ret_apply)
 {
     struct apply *a = mem_new(sizeof(*a));
     int rc;
@@ -131,13 +100,13 @@ int apply_open(sqlite3 *db, struct counters *counters, struct apply **ret_apply)
         return ERR_NOMEM;
     a->db = db;
     a->counters = counters;
-    rc = load_marks(a);
+    rc = marks_open(db, counters, &a->marks);
     if (rc == ERR_OK)
         rc = db_prepare_all(db, sql, STMT_COUNT, a->stmt);
     if (rc == ERR_OK)
         rc = links_open(db, &a->links);
     if (rc == ERR_OK)
-        rc = kept_open(db, &a->kept);
+        rc = kept_open(db, a->marks, keep, &a->kept);
     if (rc < 0) {
         apply_close(a);
         return rc;
@@ -152,31 +121,9 @@ void apply_close(struct apply *a)
         return;
     kept_close(a->kept);
     links_close(a->links);
+    marks_close(a->marks);
     db_finalize_all(STMT_COUNT, a->stmt);
     mem_free(a);
-}
-
-static int write_marks(struct apply *a)
-{
-    for (size_t i = 0; i < MARK_COUNT; i++) {
-        int rc;
-
-        if (a->marks.v[i] == a->written.v[i])
-            continue;
-        db_bind_text(a->stmt[STMT_PUT_MARK], 1, view_str(mark_keys[i]));
-        db_bind_i64(a->stmt[STMT_PUT_MARK], 2, a->marks.v[i]);
-        rc = db_run(a->stmt[STMT_PUT_MARK]);
-        if (rc < 0)
-            return rc;
-        a->written.v[i] = a->marks.v[i];
-    }
-    return ERR_OK;
-}
-
-static void raise_mark(struct apply *a, enum mark mark, uint64_t to)
-{
-    if ((int64_t)to > a->marks.v[mark])
-        a->marks.v[mark] = (int64_t)to;
 }
 
 /* ---- statements ------------------------------------------------------------------------- */
@@ -276,9 +223,9 @@ static int put_registration(struct apply *a, struct txn *t)
     if (rc < 0)
         return rc;
     if (!old.row)
-        a->marks.v[MARK_DEVICES]++;
-    raise_mark(a, MARK_ROW, r->row);
-    raise_mark(a, MARK_GENERATION, r->generation);
+        marks_add(a->marks, MARK_DEVICES, 1);
+    marks_raise(a->marks, MARK_ROW, r->row);
+    marks_raise(a->marks, MARK_GENERATION, r->generation);
     return old.row ? ERR_OK : kept_arrive(a->kept, t);
 }
 
@@ -301,7 +248,7 @@ static int del_registration(struct apply *a, struct txn *t)
     if (rc == ERR_OK)
         rc = delete_row(a, t->row);
     if (rc == ERR_OK)
-        a->marks.v[MARK_DEVICES]--;
+        marks_add(a->marks, MARK_DEVICES, -1);
     return rc;
 }
 
@@ -376,16 +323,16 @@ static int flush(struct apply *a)
 {
     int rc = links_flush(a->links);
 
-    return rc < 0 ? rc : write_marks(a);
+    return rc < 0 ? rc : marks_flush(a->marks);
 }
 
 int apply_guarded(struct apply *a, struct txn *t)
 {
-    struct marks before = a->marks;
     int rc = db_run(a->stmt[STMT_SAVEPOINT]);
 
     if (rc < 0)
         return rc;
+    marks_save(a->marks);
     rc = apply_txn(a, t);
     if (rc == ERR_OK)
         rc = flush(a);
@@ -393,7 +340,7 @@ int apply_guarded(struct apply *a, struct txn *t)
         int undone = db_run(a->stmt[STMT_ROLLBACK_TO]);
 
         links_forget(a->links);
-        a->marks = a->written = before;
+        marks_undo(a->marks);
         if (undone < 0)
             return undone;
     }
@@ -416,7 +363,7 @@ int apply_commit(struct apply *a)
         apply_rollback(a);
         return rc;
     }
-    a->committed = a->marks;
+    marks_commit(a->marks);
     counter_add(a->counters, COUNTER_commits, 1);
     counter_add(a->counters, COUNTER_renewals_written, a->renewed);
     return ERR_OK;
@@ -429,10 +376,26 @@ void apply_rollback(struct apply *a)
     if (!sqlite3_get_autocommit(a->db))
         db_run(a->stmt[STMT_ROLLBACK]);
     links_forget(a->links);
-    a->marks = a->written = a->committed;
+    marks_rollback(a->marks);
 }
 
 int apply_probe(struct apply *a)
 {
     return db_run(a->stmt[STMT_PROBE]);
+}
+
+int apply_purge(struct apply *a, size_t *ret_rows)
+{
+    int rc = apply_begin(a);
+
+    if (rc < 0)
+        return rc;
+    rc = kept_purge(a->kept, ret_rows);
+    if (rc == ERR_OK && *ret_rows == 0)
+        rc = db_run(a->stmt[STMT_COMMIT]); /* of nothing */
+    else if (rc == ERR_OK)
+        return apply_commit(a);
+    if (rc < 0)
+        apply_rollback(a);
+    return rc;
 }

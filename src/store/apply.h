@@ -10,11 +10,11 @@
 #define STORE_APPLY_H
 
 #include "store/db.h"
-
-#include "model/model.h"
+#include "store/store.h"
 
 struct apply;
-int apply_open(sqlite3 *db, struct counters *counters, struct apply **ret_apply);
+int apply_open(sqlite3 *db, struct counters *counters, const struct store_retention *keep,
+               struct apply **ret_apply);
 void apply_close(struct apply *a);
 
 int apply_begin(struct apply *a);
@@ -24,6 +24,9 @@ int apply_guarded(struct apply *a, struct txn *t);
 /* On failure the transaction is rolled back. */
 int apply_commit(struct apply *a);
 void apply_rollback(struct apply *a);
+/* A transaction of its own that takes away a little of what is not to be kept. *ret_rows: as of
+ * purge_step. */
+int apply_purge(struct apply *a, size_t *ret_rows);
 /* A write of its own that changes nothing: does the store take writes again? */
 int apply_probe(struct apply *a);
 

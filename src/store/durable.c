@@ -26,8 +26,9 @@ static const char *const sql[STMT_COUNT] = {
     [STMT_STATE] = "SELECT state FROM operation WHERE id = ?1",
     [STMT_SET] =
         "UPDATE operation SET (" OPROW_SET_COLUMNS ") = (" OPROW_SET_PARAMETERS ") WHERE id = ?1",
+    /* What has expired waits no more. */
     [STMT_WAITING] = "SELECT count(*) FROM (SELECT 1 FROM operation WHERE device = ?1 AND " OPEN
-                     " AND state < 2 LIMIT ?2)",
+                     " AND state < 2 AND (expires = 0 OR expires > ?2) LIMIT ?3)",
     [STMT_OLDEST] = "SELECT " OPROW_SELECT " WHERE o.device = ?1 AND o." OPEN
                     " AND o.state = ?2 ORDER BY o.id LIMIT ?3",
     [STMT_NEWEST] = "SELECT " OPROW_SELECT " WHERE o.device = ?1 AND o." OPEN
@@ -37,10 +38,12 @@ static const char *const sql[STMT_COUNT] = {
 struct durable {
     sqlite3 *db;
     sqlite3_stmt *stmt[STMT_COUNT];
-    struct known *known; /* borrowed */
+    struct known *known; /* borrowed, as marks */
+    struct marks *marks;
 };
 
-int durable_open(sqlite3 *db, struct known *known, struct durable **ret_durable)
+int durable_open(sqlite3 *db, struct known *known, struct marks *marks,
+                 struct durable **ret_durable)
 {
     struct durable *d = mem_new(sizeof(*d));
     int rc;
@@ -49,6 +52,7 @@ int durable_open(sqlite3 *db, struct known *known, struct durable **ret_durable)
         return ERR_NOMEM;
     d->db = db;
     d->known = known;
+    d->marks = marks;
     rc = db_prepare_all(db, sql, STMT_COUNT, d->stmt);
     if (rc < 0) {
         durable_close(d);
@@ -73,6 +77,8 @@ static int carry_row(sqlite3_stmt *stmt, struct txn *t)
     struct operation o, *kept;
     int rc = oprow_read(stmt, &o);
 
+    if (rc == ERR_MALFORMED)
+        return ERR_OK; /* it keeps no device from registering */
     if (rc < 0)
         return rc;
     if (!t->carried_operations)
@@ -156,49 +162,53 @@ static int find_first(struct durable *d, struct txn *t)
                                                                          : ERR_EXISTS;
 }
 
-/* Who it is for, and whether he may have one more. */
-static int find_device(struct durable *d, const struct txn *t, int64_t *ret_device)
+/* Whether the endpoint, which is not registered, may have one more. */
+static int check_room(struct durable *d, int64_t device, int64_t now_ms)
 {
     sqlite3_stmt *stmt = d->stmt[STMT_WAITING];
-    int64_t device, waiting = 0;
-    bool offline;
+    int64_t waiting;
     int result;
-    int rc = known_need(d->known, t->operation->endpoint, &device, &offline);
 
-    if (rc == ERR_OK && t->dormant && !offline)
-        rc = ERR_CONFLICT;
-    if (rc == ERR_OK && offline) {
-        db_bind_i64(stmt, 1, device);
-        db_bind_i64(stmt, 2, DURABLE_WAITING_MAX);
-        result = sqlite3_step(stmt);
-        waiting = sqlite3_column_int64(stmt, 0);
-        sqlite3_reset(stmt);
-        if (result != SQLITE_ROW)
-            rc = db_error(d->db, result);
-        else if (waiting >= DURABLE_WAITING_MAX)
-            rc = ERR_QUEUE;
-    }
-    if (rc == ERR_OK)
-        *ret_device = device;
+    db_bind_i64(stmt, 1, device);
+    db_bind_i64(stmt, 2, now_ms);
+    db_bind_i64(stmt, 3, DURABLE_WAITING_MAX);
+    result = sqlite3_step(stmt);
+    waiting = sqlite3_column_int64(stmt, 0);
+    sqlite3_reset(stmt);
+    if (result != SQLITE_ROW)
+        return db_error(d->db, result);
+    return waiting < DURABLE_WAITING_MAX ? ERR_OK : ERR_QUEUE;
+}
+
+static int insert(struct durable *d, const struct operation *o, int64_t device, int64_t now_ms)
+{
+    struct oprow_scratch scratch;
+    int rc;
+
+    oprow_bind(d->stmt[STMT_PUT], o, device, now_ms, &scratch);
+    rc = db_run(d->stmt[STMT_PUT]);
+    if (rc == ERR_OK && op_state_settled(o->state))
+        marks_add(d->marks, MARK_SETTLED, 1);
     return rc;
 }
 
 int durable_put(struct durable *d, struct txn *t)
 {
     const struct operation *o = t->operation;
-    struct oprow_scratch scratch;
-    int64_t device = 0;
+    struct known_device device = {0};
+    int64_t now_ms = clock_wall_ms();
     int rc;
 
     if (!o->endpoint.n || o->endpoint.n > ENDPOINT_MAX || o->key.n > OP_KEY_MAX || !oprow_valid(o))
         return ERR_INVALID;
     rc = find_first(d, t);
     if (rc == ERR_OK)
-        rc = find_device(d, t, &device);
-    if (rc < 0)
-        return rc;
-    oprow_bind(d->stmt[STMT_PUT], o, device, clock_wall_ms(), &scratch);
-    return db_run(d->stmt[STMT_PUT]);
+        rc = known_need(d->known, o->endpoint, &device);
+    if (rc == ERR_OK && t->dormant && !device.offline)
+        rc = ERR_CONFLICT;
+    if (rc == ERR_OK && device.offline)
+        rc = check_room(d, device.id, now_ms);
+    return rc < 0 ? rc : insert(d, o, device.id, now_ms);
 }
 
 /* ---- what becomes of it ----------------------------------------------------------------- */
@@ -218,7 +228,7 @@ int durable_set(struct durable *d, const struct operation *o)
     sqlite3_stmt *stmt = d->stmt[STMT_STATE];
     struct oprow_scratch scratch;
     int64_t state;
-    int result;
+    int result, rc;
 
     if (!oprow_valid(o))
         return ERR_INVALID;
@@ -233,5 +243,8 @@ int durable_set(struct durable *d, const struct operation *o)
     if (state < 0 || state >= OP_STATE_COUNT || !(next_states[state] & 1u << o->state))
         return ERR_STALE;
     oprow_bind_set(d->stmt[STMT_SET], o, clock_wall_ms(), &scratch);
-    return db_run(d->stmt[STMT_SET]);
+    rc = db_run(d->stmt[STMT_SET]);
+    if (rc == ERR_OK && op_state_settled(o->state) && !op_state_settled((enum op_state)state))
+        marks_add(d->marks, MARK_SETTLED, 1);
+    return rc;
 }

@@ -12,7 +12,8 @@
 #define DURABLE_WAITING_MAX 64  /* of one endpoint that is not registered */
 
 struct durable;
-int durable_open(sqlite3 *db, struct known *known, struct durable **ret_durable);
+int durable_open(sqlite3 *db, struct known *known, struct marks *marks,
+                 struct durable **ret_durable);
 void durable_close(struct durable *d);
 
 /* TXN_PUT_OPERATION. */

@@ -38,6 +38,12 @@ static int give_row(struct reader *r, sqlite3_stmt *stmt, read_operation_fn each
     return rc < 0 ? rc : give(r, &o, each, ctx);
 }
 
+/* Passes over a row that cannot be understood; says when it was created. */
+static int skip(struct reader *r, sqlite3_stmt *stmt, int rc)
+{
+    return reader_skip(r, rc, "operation", db_column_u64(stmt, OPROW_CREATED));
+}
+
 int durable_read_one(struct reader *r, const struct op_id *id, read_operation_fn each, void *ctx)
 {
     sqlite3_stmt *stmt;
@@ -54,7 +60,7 @@ int durable_read_one(struct reader *r, const struct op_id *id, read_operation_fn
     else
         rc = result == SQLITE_DONE ? ERR_NOTFOUND : db_error(r->db, result);
     reader_end(r, stmt);
-    return rc;
+    return rc == ERR_MALFORMED ? ERR_STORE : rc;
 }
 
 int durable_read_open(struct reader *r, const struct op_id *after, size_t limit,
@@ -62,16 +68,25 @@ int durable_read_open(struct reader *r, const struct op_id *after, size_t limit,
 {
     sqlite3_stmt *stmt;
     int result = SQLITE_DONE;
+    size_t given = 0;
     int rc = reader_start(r);
 
     if (rc < 0)
         return rc;
     stmt = r->stmt[STMT_OPEN_OPERATIONS];
     db_bind_blob(stmt, 1, after ? view_of(after->b, sizeof(after->b)) : VIEW_NONE);
-    db_bind_i64(stmt, 2, reader_limit(limit));
-    while (rc >= 0 && (result = sqlite3_step(stmt)) == SQLITE_ROW)
-        rc = give_row(r, stmt, each, ctx);
-    return reader_finish(r, stmt, result, rc);
+    while (rc >= 0 && given < limit && (result = sqlite3_step(stmt)) == SQLITE_ROW) {
+        struct operation o;
+
+        rc = oprow_read(stmt, &o);
+        if (rc < 0) {
+            rc = skip(r, stmt, rc);
+            continue;
+        }
+        rc = give(r, &o, each, ctx);
+        given++;
+    }
+    return reader_finish(r, stmt, given == limit ? SQLITE_DONE : result, rc);
 }
 
 /* ---- pages ------------------------------------------------------------------------------ */
@@ -101,6 +116,8 @@ static int walk(struct reader *r, sqlite3_stmt *stmt, const struct read_operatio
         if (given >= f->limit || seen == READER_SCAN_MAX)
             return ERR_OK;
         rc = oprow_read(stmt, &o);
+        if (rc == ERR_MALFORMED)
+            continue; /* what cannot be read was said at start */
         if (rc < 0)
             return rc;
         set_cursor(r, &o.id);

@@ -12,7 +12,7 @@
     [STMT_OPERATION] = "SELECT " OPROW_SELECT " WHERE o.id = ?1",                                  \
     [STMT_OPEN_OPERATIONS] =                                                                       \
         "SELECT " OPROW_SELECT " WHERE o.state IN (0, 1, 5) AND o.id > ?1 AND d.offline = 0 "      \
-        "ORDER BY o.id LIMIT ?2",                                                                  \
+        "ORDER BY o.id",                                                                           \
     [STMT_OPERATIONS] = "SELECT " OPROW_SELECT " WHERE o.id < ?1 ORDER BY o.id DESC",              \
     [STMT_OPERATIONS_OPEN] =                                                                       \
         "SELECT " OPROW_SELECT " WHERE o.state IN (0, 1, 5) AND o.id < ?1 ORDER BY o.id DESC",     \

@@ -1,14 +1,16 @@
 #include "store/known.h"
 
-enum { STMT_FIND, STMT_ADD, STMT_LEAVE, STMT_RETURN, STMT_COUNT };
+enum { STMT_FIND, STMT_ADD, STMT_NUMBERS, STMT_LEAVE, STMT_RETURN, STMT_COUNT };
 
 #define COLUMNS                                                                                    \
     "device (endpoint, offline, registered, updated, seen, ended, resources, history, timeline)"
 
 static const char *const sql[STMT_COUNT] = {
-    [STMT_FIND] = "SELECT id, offline FROM device WHERE endpoint = ?1",
+    [STMT_FIND] =
+        "SELECT id, offline, resources, history, timeline FROM device WHERE endpoint = ?1",
     [STMT_ADD] = "INSERT INTO " COLUMNS " SELECT endpoint, 0, 0, 0, 0, 0, 0, 0, 0 "
                  "FROM registration WHERE endpoint = ?1",
+    [STMT_NUMBERS] = "UPDATE device SET resources = ?2, history = ?3, timeline = ?4 WHERE id = ?1",
     /* It ended when its lifetime did, or now. */
     [STMT_LEAVE] =
         "INSERT INTO " COLUMNS " SELECT r.endpoint, 1, r.registered, r.updated, n.seen, "
@@ -23,10 +25,11 @@ static const char *const sql[STMT_COUNT] = {
 struct known {
     sqlite3 *db;
     sqlite3_stmt *stmt[STMT_COUNT];
-    bool any; /* false: the table is empty, and a Register need not look */
+    struct marks *marks; /* borrowed */
+    bool any;            /* false: the table is empty, and a Register need not look */
 };
 
-int known_open(sqlite3 *db, struct known **ret_known)
+int known_open(sqlite3 *db, struct marks *marks, struct known **ret_known)
 {
     struct known *k = mem_new(sizeof(*k));
     int64_t any = 0;
@@ -35,6 +38,7 @@ int known_open(sqlite3 *db, struct known **ret_known)
     if (!k)
         return ERR_NOMEM;
     k->db = db;
+    k->marks = marks;
     rc = db_number(db, "SELECT EXISTS (SELECT 1 FROM device)", &any);
     k->any = any != 0;
     if (rc == ERR_OK)
@@ -55,69 +59,85 @@ void known_close(struct known *k)
     mem_free(k);
 }
 
-int known_find(struct known *k, struct view endpoint, int64_t *ret_device, bool *ret_offline)
+int known_find(struct known *k, struct view endpoint, struct known_device *ret_device)
 {
     sqlite3_stmt *stmt = k->stmt[STMT_FIND];
-    int64_t device = 0;
-    bool offline = false;
-    int result;
+    struct known_device found = {0};
+    int result = SQLITE_DONE;
 
     if (k->any) {
         db_bind_text(stmt, 1, endpoint);
         result = sqlite3_step(stmt);
-        if (result == SQLITE_ROW) {
-            device = sqlite3_column_int64(stmt, 0);
-            offline = sqlite3_column_int64(stmt, 1) != 0;
-        }
-        sqlite3_reset(stmt);
-        if (result != SQLITE_ROW && result != SQLITE_DONE)
-            return db_error(k->db, result);
     }
-    *ret_device = device;
-    *ret_offline = offline;
+    if (result == SQLITE_ROW) {
+        found.id = sqlite3_column_int64(stmt, 0);
+        found.offline = sqlite3_column_int64(stmt, 1) != 0;
+        found.resources = sqlite3_column_int64(stmt, 2);
+        found.history = sqlite3_column_int64(stmt, 3);
+        found.timeline = sqlite3_column_int64(stmt, 4);
+    }
+    if (k->any)
+        sqlite3_reset(stmt);
+    if (result != SQLITE_ROW && result != SQLITE_DONE)
+        return db_error(k->db, result);
+    *ret_device = found;
     return ERR_OK;
 }
 
-int known_need(struct known *k, struct view endpoint, int64_t *ret_device, bool *ret_offline)
+int known_need(struct known *k, struct view endpoint, struct known_device *ret_device)
 {
-    int64_t device = 0;
-    bool offline = false;
-    int rc = known_find(k, endpoint, &device, &offline);
+    struct known_device found = {0};
+    int rc = known_find(k, endpoint, &found);
 
-    if (rc == ERR_OK && device == 0) {
+    if (rc == ERR_OK && found.id == 0) {
         k->any = true;
         db_bind_text(k->stmt[STMT_ADD], 1, endpoint);
         rc = db_run(k->stmt[STMT_ADD]);
         if (rc == ERR_OK && sqlite3_changes(k->db) == 0)
             rc = ERR_UNREGISTERED;
-        device = sqlite3_last_insert_rowid(k->db);
+        found.id = sqlite3_last_insert_rowid(k->db);
     }
-    if (rc < 0)
-        return rc;
-    *ret_device = device;
-    *ret_offline = offline;
-    return ERR_OK;
+    if (rc == ERR_OK)
+        *ret_device = found;
+    return rc;
+}
+
+int known_count(struct known *k, const struct known_device *device)
+{
+    sqlite3_stmt *stmt = k->stmt[STMT_NUMBERS];
+
+    db_bind_i64(stmt, 1, device->id);
+    db_bind_i64(stmt, 2, device->resources);
+    db_bind_i64(stmt, 3, device->history);
+    db_bind_i64(stmt, 4, device->timeline);
+    return db_run(stmt);
 }
 
 int known_leave(struct known *k, uint64_t row, int64_t now_ms)
 {
+    int rc;
+
     k->any = true;
     db_bind_u64(k->stmt[STMT_LEAVE], 1, row);
     db_bind_i64(k->stmt[STMT_LEAVE], 2, now_ms);
-    return db_run(k->stmt[STMT_LEAVE]);
+    rc = db_run(k->stmt[STMT_LEAVE]);
+    if (rc == ERR_OK)
+        marks_add(k->marks, MARK_OFFLINE, 1);
+    return rc;
 }
 
-int known_return(struct known *k, struct view endpoint, int64_t *ret_device)
+int known_return(struct known *k, struct view endpoint, struct known_device *ret_device)
 {
-    int64_t device = 0;
-    bool offline = false;
-    int rc = known_find(k, endpoint, &device, &offline);
+    struct known_device found = {0};
+    int rc = known_find(k, endpoint, &found);
 
-    if (rc == ERR_OK && offline) {
-        db_bind_i64(k->stmt[STMT_RETURN], 1, device);
+    if (rc == ERR_OK && found.offline) {
+        db_bind_i64(k->stmt[STMT_RETURN], 1, found.id);
         rc = db_run(k->stmt[STMT_RETURN]);
+        if (rc == ERR_OK)
+            marks_add(k->marks, MARK_OFFLINE, -1);
     }
     if (rc == ERR_OK)
-        *ret_device = device;
+        *ret_device = found;
     return rc;
 }

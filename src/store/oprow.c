@@ -68,9 +68,9 @@ static int unpack_attempts(struct view packed, struct operation *o)
         a->code = rd_u8(&r);
         a->transport = rd_u8(&r);
         if (a->transport >= TRANSPORT_COUNT)
-            rd_fail(&r, ERR_STORE);
+            rd_fail(&r, ERR_MALFORMED);
     }
-    return rd_done(&r) < 0 ? ERR_STORE : ERR_OK;
+    return rd_done(&r);
 }
 
 /* ---- binding ---------------------------------------------------------------------------- */
@@ -176,7 +176,7 @@ int oprow_read(sqlite3_stmt *stmt, struct operation *ret_operation)
 
     if (id.n != sizeof(o.id.b) || unpack_attempts(bytes(stmt, COL_ATTEMPTS), &o) < 0 ||
         !oprow_valid(&o)) /* others index tables with its numbers */
-        return ERR_STORE;
+        return ERR_MALFORMED;
     memcpy(o.id.b, id.p, sizeof(o.id.b));
     *ret_operation = o;
     return ERR_OK;

@@ -26,6 +26,7 @@
     "o.rc, o.code, o.result_format, o.result, o.result_text, o.location, o.attempt_count, "        \
     "o.attempts FROM operation o CROSS JOIN device d ON d.id = o.device"
 
+#define OPROW_CREATED 8 /* column of OPROW_SELECT */
 #define OPROW_ATTEMPTS_MAX (30 * OP_ATTEMPTS_MAX)
 
 /* Bytes of the attempts while they are bound. */
@@ -39,7 +40,8 @@ void oprow_bind(sqlite3_stmt *stmt, const struct operation *o, int64_t device, i
 /* The same for a statement that has only ?1, the id, and OPROW_SET_PARAMETERS. */
 void oprow_bind_set(sqlite3_stmt *stmt, const struct operation *o, int64_t settled_ms,
                     struct oprow_scratch *scratch);
-/* The operation a row is; its views live until the statement is stepped or reset. */
+/* The operation a row is; its views live until the statement is stepped or reset. ERR_MALFORMED
+ * when it cannot be understood. */
 int oprow_read(sqlite3_stmt *stmt, struct operation *ret_operation);
 
 /* Whether the numbers of o are ones that oprow_read takes back. */

@@ -4,18 +4,22 @@
 #include "store/durable_read.h"
 #include "store/reader.h"
 #include "store/row.h"
+#include "store/told_read.h"
 #include "store/wish.h"
 
 #define SCAN                                                                                       \
     "SELECT r.row, r.endpoint, n.expires FROM registration r CROSS JOIN renewal n ON n.row = "     \
     "r.row "
 
+#define OFFLINE                                                                                    \
+    "SELECT 0, endpoint, ended, registered, updated, seen FROM device WHERE offline = 1 "
+
 const char *const read_sql[STMT_COUNT] = {
     [STMT_ROWS] = "SELECT " ROW_SELECT " WHERE r.row > ?1 ORDER BY r.row",
     [STMT_ROW] = "SELECT " ROW_SELECT " WHERE r.row = ?1",
     [STMT_ENDPOINT] = "SELECT " ROW_SELECT " WHERE r.endpoint = ?1",
-    [STMT_SCAN_AFTER] = SCAN "WHERE r.endpoint > ?1 ORDER BY r.endpoint LIMIT ?2",
-    [STMT_SCAN_FROM] = SCAN "WHERE r.endpoint >= ?1 ORDER BY r.endpoint LIMIT ?2",
+    [STMT_SCAN_AFTER] = SCAN "WHERE r.endpoint > ?1 ORDER BY r.endpoint",
+    [STMT_SCAN_FROM] = SCAN "WHERE r.endpoint >= ?1 ORDER BY r.endpoint",
     [STMT_LINKS] = "SELECT text FROM objlist WHERE id = ?1",
     [STMT_OBSERVATIONS] = "SELECT " WISH_SELECT " WHERE token BETWEEN ?1 AND ?2 AND row <> 0 "
                           "ORDER BY token",
@@ -26,7 +30,12 @@ const char *const read_sql[STMT_COUNT] = {
     [STMT_KNOWN] = "SELECT EXISTS (SELECT 1 FROM registration WHERE endpoint = ?1) OR "
                    "EXISTS (SELECT 1 FROM device WHERE endpoint = ?1)",
     [STMT_DEVICE] = "SELECT id FROM device WHERE endpoint = ?1",
+    [STMT_OFFLINE_AFTER] = OFFLINE "AND endpoint > ?1 ORDER BY endpoint",
+    [STMT_OFFLINE_FROM] = OFFLINE "AND endpoint >= ?1 ORDER BY endpoint",
+    [STMT_OFFLINE] = OFFLINE "AND endpoint = ?1",
+    [STMT_PROFILES] = "SELECT id, links, source, since FROM profile ORDER BY id",
     DURABLE_READ_SQL,
+    TOLD_READ_SQL,
 };
 
 int read_open(const char *path, struct reader **ret_reader)
@@ -147,17 +156,6 @@ int read_registrations(struct reader *r, uint64_t after, size_t limit, read_regi
     return reader_finish(r, stmt, given == limit ? SQLITE_DONE : result, rc);
 }
 
-int read_device(struct reader *r, struct view endpoint, read_registration_fn each, void *ctx)
-{
-    int rc = reader_start(r);
-
-    if (rc < 0)
-        return rc;
-    db_bind_text(r->stmt[STMT_ENDPOINT], 1, endpoint);
-    rc = give_one(r, r->stmt[STMT_ENDPOINT], each, ctx);
-    return rc == ERR_MALFORMED ? ERR_STORE : rc;
-}
-
 /* ---- pages of devices ------------------------------------------------------------------- */
 
 static bool state_matches(const struct read_filter *f, int64_t expires_ms)
@@ -194,55 +192,133 @@ static int give_by_row(struct reader *r, uint64_t row, read_registration_fn each
     return rc == ERR_MALFORMED ? ERR_OK : rc;
 }
 
+/* Devices in order of endpoint: those with a registration, or those without. */
+struct head {
+    sqlite3_stmt *stmt;
+    struct view endpoint; /* of the row it is on; p NULL at the end */
+};
+
+/* In order of endpoint: behind the first without the prefix there is none with it. */
+static int advance(struct reader *r, struct head *h, const struct read_filter *f)
+{
+    int result = sqlite3_step(h->stmt);
+
+    h->endpoint = result == SQLITE_ROW ? db_column_bytes(h->stmt, 1) : VIEW_NONE;
+    if (!prefix_matches(f, h->endpoint))
+        h->endpoint = VIEW_NONE;
+    return result == SQLITE_ROW || result == SQLITE_DONE ? ERR_OK : db_error(r->db, result);
+}
+
+/* Of an endpoint that is not registered its times are known. */
+static int give_offline(struct reader *r, sqlite3_stmt *stmt, read_registration_fn each, void *ctx)
+{
+    struct registration *reg = arena_alloc(r->arena, sizeof(*reg));
+    struct view none = VIEW_LIT("");
+    int rc;
+
+    if (!reg)
+        return ERR_NOMEM;
+    *reg = (struct registration){.sms = none,
+                                 .profile = none,
+                                 .links = none,
+                                 .unknown = none,
+                                 .identity.name = none,
+                                 .expires_ms = sqlite3_column_int64(stmt, 2),
+                                 .registered_ms = sqlite3_column_int64(stmt, 3),
+                                 .updated_ms = sqlite3_column_int64(stmt, 4),
+                                 .seen_ms = sqlite3_column_int64(stmt, 5)};
+    rc = reader_keep(r, stmt, 1, &reg->endpoint);
+    return rc < 0 ? rc : each(ctx, reg);
+}
+
+/* The row of a head, if it passes the filter. *ret_given: it did. */
+static int give_head(struct reader *r, const struct head *h, const struct read_filter *f,
+                     read_registration_fn each, void *ctx, bool *ret_given)
+{
+    uint64_t row = db_column_u64(h->stmt, 0);
+
+    *ret_given = row == 0 || state_matches(f, sqlite3_column_int64(h->stmt, 2));
+    if (!*ret_given)
+        return ERR_OK;
+    return row ? give_by_row(r, row, each, ctx) : give_offline(r, h->stmt, each, ctx);
+}
+
 /*
- * Walks the index on endpoint with the narrow table beside it, and reads the wide one only for
- * devices that pass. The statement stays open over these look-ups, so that the page is one
- * snapshot.
+ * Walks two indexes on endpoint side by side: that of registrations, with the narrow table beside
+ * it, and that of endpoints without one. Reads the wide table only for devices that pass. The
+ * statements stay open over these look-ups, so that the page is one snapshot.
  */
-static int walk(struct reader *r, sqlite3_stmt *scan, const struct read_filter *f,
+static int walk(struct reader *r, struct head *heads, const struct read_filter *f,
                 read_registration_fn each, void *ctx)
 {
     size_t given = 0, seen = 0;
+    int rc = ERR_OK;
 
-    for (;;) {
-        int result = sqlite3_step(scan);
-        int rc = ERR_OK;
+    for (size_t i = 0; rc >= 0 && i < 2; i++)
+        rc = heads[i].stmt ? advance(r, &heads[i], f) : ERR_OK;
+    while (rc >= 0) {
+        bool second = heads[1].endpoint.p &&
+                      (!heads[0].endpoint.p || view_cmp(heads[1].endpoint, heads[0].endpoint) < 0);
+        struct head *h = &heads[second];
+        bool passed;
 
-        if (result != SQLITE_ROW && result != SQLITE_DONE)
-            return db_error(r->db, result);
-        /* In order of endpoint: behind the first without the prefix there is none with it. */
-        if (result == SQLITE_DONE || !prefix_matches(f, db_column_bytes(scan, 1))) {
+        if (!h->endpoint.p) {
             r->cursor_len = 0;
             return ERR_OK;
         }
         if (given == f->limit || seen == READER_SCAN_MAX)
             return ERR_OK;
-        set_cursor(r, db_column_bytes(scan, 1));
+        set_cursor(r, h->endpoint);
         seen++;
-        if (state_matches(f, sqlite3_column_int64(scan, 2))) {
-            rc = give_by_row(r, db_column_u64(scan, 0), each, ctx);
-            given++;
-        }
-        if (rc < 0)
-            return rc;
+        rc = give_head(r, h, f, each, ctx, &passed);
+        given += passed;
+        if (rc >= 0)
+            rc = advance(r, h, f);
     }
+    return rc;
 }
 
 int read_devices(struct reader *r, const struct read_filter *f, read_registration_fn each,
                  void *ctx)
 {
     bool behind = f->after.n && view_cmp(f->after, f->prefix) >= 0;
-    sqlite3_stmt *scan;
+    struct head heads[2] = {{0}};
     int rc = reader_start(r);
 
     if (rc < 0)
         return rc;
     /* One lower bound only: with two of them SQLite might start at the lesser one. */
-    scan = r->stmt[behind ? STMT_SCAN_AFTER : STMT_SCAN_FROM];
-    db_bind_text(scan, 1, behind ? f->after : f->prefix);
-    db_bind_i64(scan, 2, READER_SCAN_MAX + 1);
-    rc = walk(r, scan, f, each, ctx);
-    reader_end(r, scan);
+    heads[0].stmt = r->stmt[behind ? STMT_SCAN_AFTER : STMT_SCAN_FROM];
+    if (f->state != READ_REGISTERED)
+        heads[1].stmt = r->stmt[behind ? STMT_OFFLINE_AFTER : STMT_OFFLINE_FROM];
+    for (size_t i = 0; i < 2 && heads[i].stmt; i++)
+        db_bind_text(heads[i].stmt, 1, behind ? f->after : f->prefix);
+    rc = walk(r, heads, f, each, ctx);
+    for (size_t i = 0; i < 2 && heads[i].stmt; i++)
+        reader_end(r, heads[i].stmt);
+    return rc;
+}
+
+int read_device(struct reader *r, struct view endpoint, read_registration_fn each, void *ctx)
+{
+    sqlite3_stmt *offline;
+    int result;
+    int rc = reader_start(r);
+
+    if (rc < 0)
+        return rc;
+    db_bind_text(r->stmt[STMT_ENDPOINT], 1, endpoint);
+    rc = give_one(r, r->stmt[STMT_ENDPOINT], each, ctx);
+    if (rc != ERR_NOTFOUND)
+        return rc == ERR_MALFORMED ? ERR_STORE : rc;
+    offline = r->stmt[STMT_OFFLINE];
+    db_bind_text(offline, 1, endpoint);
+    result = sqlite3_step(offline);
+    if (result == SQLITE_ROW)
+        rc = give_offline(r, offline, each, ctx);
+    else if (result != SQLITE_DONE)
+        rc = db_error(r->db, result);
+    reader_end(r, offline);
     return rc;
 }
 
@@ -384,6 +460,57 @@ int read_operations(struct reader *r, const struct read_operations_filter *f,
 int read_operation(struct reader *r, const struct op_id *id, read_operation_fn each, void *ctx)
 {
     return durable_read_one(r, id, each, ctx);
+}
+
+/* ---- values and timelines --------------------------------------------------------------- */
+
+int read_values(struct reader *r, struct view endpoint, const struct path *path, read_value_fn each,
+                void *ctx)
+{
+    return told_read_values(r, endpoint, path, each, ctx);
+}
+
+int read_history(struct reader *r, const struct read_history_filter *f, read_value_fn each,
+                 void *ctx)
+{
+    return told_read_history(r, f, each, ctx);
+}
+
+int read_timeline(struct reader *r, struct view endpoint, struct view cursor, size_t limit,
+                  read_entry_fn each, void *ctx)
+{
+    return told_read_timeline(r, endpoint, cursor, limit, each, ctx);
+}
+
+/* ---- profile IDs ------------------------------------------------------------------------ */
+
+static int give_profile(struct reader *r, sqlite3_stmt *stmt, read_profile_fn each, void *ctx)
+{
+    int64_t source = sqlite3_column_int64(stmt, 2);
+    struct view id, links;
+    int rc = reader_keep(r, stmt, 0, &id);
+
+    if (rc == ERR_OK)
+        rc = reader_keep(r, stmt, 1, &links);
+    if (rc < 0)
+        return rc;
+    if (source < 0 || source >= PROFILE_SOURCE_COUNT)
+        return reader_skip(r, ERR_MALFORMED, "profile", 0);
+    return each(ctx, id, links, (enum profile_source)source, sqlite3_column_int64(stmt, 3));
+}
+
+int read_profiles(struct reader *r, read_profile_fn each, void *ctx)
+{
+    sqlite3_stmt *stmt;
+    int result = SQLITE_DONE;
+    int rc = reader_start(r);
+
+    if (rc < 0)
+        return rc;
+    stmt = r->stmt[STMT_PROFILES];
+    while (rc >= 0 && (result = sqlite3_step(stmt)) == SQLITE_ROW)
+        rc = give_profile(r, stmt, each, ctx);
+    return reader_finish(r, stmt, result, rc);
 }
 
 /* ---- numbers ---------------------------------------------------------------------------- */

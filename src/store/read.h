@@ -39,6 +39,8 @@ struct read_filter {
     enum { READ_ANY, READ_REGISTERED, READ_OFFLINE } state;
     size_t limit;
 };
+/* An endpoint that is known and not registered has row 0, its name and its times; expires_ms is
+ * when its registration ended. */
 int read_devices(struct reader *r, const struct read_filter *f, read_registration_fn each,
                  void *ctx);
 /*
@@ -47,7 +49,7 @@ int read_devices(struct reader *r, const struct read_filter *f, read_registratio
  * them pass gives short pages, even empty ones, before the end. Borrowed until the next call.
  */
 struct view read_cursor(const struct reader *r);
-/* ERR_NOTFOUND when there is none. */
+/* Also of an endpoint that is not registered, as above. ERR_NOTFOUND when it is not known. */
 int read_device(struct reader *r, struct view endpoint, read_registration_fn each, void *ctx);
 int read_device_count(struct reader *r, uint64_t *ret_count);
 /* SQLite VM steps of the last call: tests assert that pages do not grow with the table. */
@@ -67,7 +69,8 @@ struct read_operations_filter {
     const struct op_id *before; /* cursor: only older ones; NULL = from the newest */
     size_t limit;
 };
-/* Newest first. */
+/* Newest first; read_cursor has the 16 bytes of the id to go on before, and is to be asked: a page
+ * looks at no more than 16 384 operations. */
 int read_operations(struct reader *r, const struct read_operations_filter *f,
                     read_operation_fn each, void *ctx);
 int read_operation(struct reader *r, const struct op_id *id, read_operation_fn each, void *ctx);
@@ -76,10 +79,11 @@ int read_operation(struct reader *r, const struct op_id *id, read_operation_fn e
 
 struct stored_value {
     struct record record; /* record.time_ms is always set */
+    struct view prefix;   /* of a device behind this one; "" = its own */
     enum value_origin origin;
 };
 typedef int (*read_value_fn)(void *ctx, const struct stored_value *v);
-/* The newest value of every resource at or below path, ascending path. */
+/* The newest value of every resource at or below path, ascending path, then prefix. */
 int read_values(struct reader *r, struct view endpoint, const struct path *path, read_value_fn each,
                 void *ctx);
 struct read_history_filter {
@@ -89,14 +93,15 @@ struct read_history_filter {
     struct view cursor;     /* read_cursor of the page before; "" from the newest */
     size_t limit;
 };
-/* Newest first; read_cursor says where to go on. */
+/* Newest first by the time of the value; read_cursor says where to go on, and is to be asked: a
+ * page looks at no more than 16 384 values of the device. ERR_INVALID for a cursor that is not
+ * ours. */
 int read_history(struct reader *r, const struct read_history_filter *f, read_value_fn each,
                  void *ctx);
 
 /* ---- timeline ---- */
 
-/* Newest first, lines and operations of the endpoint merged by the caller; `before_ms` exclusive,
- * INT64_MAX from the newest. read_cursor says where to go on. */
+/* Newest first, lines and operations of the endpoint merged by the caller; `cursor` as above. */
 typedef int (*read_entry_fn)(void *ctx, const struct entry *e);
 int read_timeline(struct reader *r, struct view endpoint, struct view cursor, size_t limit,
                   read_entry_fn each, void *ctx);

@@ -80,7 +80,7 @@ int64_t row_path_last(const struct path *p)
 {
     uint64_t below = p->depth < LEVELS ? UINT64_MAX >> LEVEL_BITS * p->depth : 0;
 
-    return (int64_t)((uint64_t)row_path(p) | below);
+    return (int64_t)((((uint64_t)row_path(p) ^ TOP_BIT) | below) ^ TOP_BIT);
 }
 
 struct path row_path_of(int64_t number)

@@ -2,6 +2,7 @@
 
 #include "store/apply.h"
 #include "store/migrate.h"
+#include "store/purge.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +20,10 @@
 #define BATCH_RENEWALS 65536
 /* The writer shows that it lives, and tries a failing disk again, at least this often. */
 #define IDLE_MS 1000
+/* How long after a step of the purge the next one comes: while there is more to take away, so that
+ * others get most of the time, and while there is nothing. */
+#define PURGE_PAUSE_MS 20
+#define PURGE_IDLE_MS 1000
 /* Under load commits begin no sooner after each other, unless as many transactions wait as are
  * worth it: each commit costs as much as a dozen transactions. It is load when the last one had so
  * many; a lone transaction never waits. */
@@ -49,6 +54,7 @@ struct store {
     int checkpoint_pages; /* a log this long is worth a checkpoint */
     int next_checkpoint;  /* pages of the log at the next one */
     int copied_pages;     /* pages of the log at the last one */
+    uint64_t purge_at;    /* monotonic ms: the next step */
     bool started;
     pthread_t thread;
 
@@ -91,7 +97,8 @@ int store_submit(struct store *s, struct txn *t)
 
 static void wait_for_work(struct store *s)
 {
-    uint64_t until = clock_mono_ms() + IDLE_MS;
+    uint64_t idle = clock_mono_ms() + IDLE_MS;
+    uint64_t until = s->purge_at < idle ? s->purge_at : idle;
     struct timespec ts = {(time_t)(until / 1000), (long)(until % 1000) * 1000000};
 
     while (!s->head && !s->stopping) {
@@ -221,6 +228,23 @@ static void run_batch(struct store *s, size_t n)
     finish_batch(s, n, rc);
 }
 
+/* ---- purge ------------------------------------------------------------------------------ */
+
+/* Between batches, also of a busy writer: what is taken away makes room for what comes. */
+static void purge(struct store *s)
+{
+    uint64_t now = clock_mono_ms();
+    size_t rows = 0;
+    int rc;
+
+    if (now < s->purge_at || s->rc != ERR_OK)
+        return;
+    rc = apply_purge(s->apply, &rows);
+    if (rc < 0)
+        log_warn("the store could not be purged", log_text("reason", err_text(rc)));
+    s->purge_at = now + (rc == ERR_OK && rows >= PURGE_ROWS ? PURGE_PAUSE_MS : PURGE_IDLE_MS);
+}
+
 /* ---- checkpoint ------------------------------------------------------------------------- */
 
 static int note_log(void *ctx, sqlite3 *db, const char *name, int pages)
@@ -275,6 +299,7 @@ static void *writer(void *arg)
             run_batch(s, n);
         else if (s->rc != ERR_OK && apply_probe(s->apply) == ERR_OK)
             set_health(s, ERR_OK);
+        purge(s);
         checkpoint(s, n == 0);
     }
     return NULL;
@@ -347,7 +372,7 @@ static int open_database(struct store *s, const struct store_config *cfg)
     if (rc == ERR_OK)
         rc = migrate_run(s->db, &migration);
     if (rc == ERR_OK)
-        rc = apply_open(s->db, &s->counters, &s->apply);
+        rc = apply_open(s->db, &s->counters, &cfg->keep, &s->apply);
     if (rc == ERR_OK)
         sqlite3_wal_hook(s->db, note_log, s);
     return rc;

@@ -13,14 +13,19 @@
 
 enum store_sync { STORE_SYNC_NORMAL, STORE_SYNC_FULL };
 
-/* What is kept how long; purged a little at a time when the writer is idle. 0: the default. */
+/* What is kept how long; purged a little at a time. 0: the default. */
 struct store_retention {
     uint32_t operations_s;  /* settled operations and their keys: 86 400; never below 3 600 */
     size_t operations;      /* … at most this many, oldest go first: 1 000 000 */
-    uint32_t history_s;     /* values with their times: 604 800 */
-    size_t history_device;  /* … at most this many of one device: 10 000 */
+    uint32_t history_s;     /* values with their times, since they came: 604 800 */
+    size_t history;         /* … at most this many: 10 000 000 */
+    size_t history_device;  /* … and of one device, oldest go first: 10 000 */
     uint32_t timeline_s;    /* 604 800 */
-    size_t timeline_device; /* lines of one device: 1 000 */
+    size_t timeline;        /* lines of all: 10 000 000 */
+    size_t timeline_device; /* … of one device: 1 000 */
+    uint32_t offline_s;     /* endpoints that are not registered, with all that belongs to them,
+                               unless an observation or an operation waits for them: 2 592 000 */
+    size_t offline;         /* … at most this many: 1 000 000 */
 };
 
 struct store_config {
@@ -58,16 +63,18 @@ void store_close(struct store *s);
  *
  *   ERR_OK            durable as far as `sync` says; also for a deletion of what is not there
  *   ERR_STALE         PUT_ and DEL_REGISTRATION: the store has a newer generation; SET_OPERATION:
- *                     it is settled, and this is no late answer to one that is unknown
+ *                     it is settled, and this is no late answer to one that is unknown;
+ *                     PUT_PROFILE: it comes from a device, but is configured
  *   ERR_UNREGISTERED  PUT_OBSERVATION: row and registration id are not the stored ones;
  *                     PUT_OPERATION: the endpoint was never registered
  *   ERR_EXISTS        PUT_OPERATION: its key was used for the same request, or its id is taken
  *   ERR_KEYREUSED     PUT_OPERATION: its key was used for another request
- *   ERR_QUEUE         PUT_OPERATION: 64 wait for this endpoint, which is not registered
+ *   ERR_QUEUE         PUT_OPERATION: 64 wait for this endpoint, which is not registered;
+ *                     PUT_PROFILE: 65 536 are there, and this one comes from a device
  *   ERR_NOTFOUND      SET_OPERATION: there is none
  *   ERR_INVALID       row 0 or beyond INT64_MAX, generation beyond it, endpoint of 0 or more than
  *                     ENDPOINT_MAX bytes, token 0; an operation with numbers out of their range or
- *                     a key of more than OP_KEY_MAX bytes
+ *                     a key of more than OP_KEY_MAX bytes; a profile without an id
  *   ERR_CONFLICT      the row belongs to another endpoint; a dormant PUT_OPERATION: the endpoint
  *                     is registered
  *   ERR_DISKFULL, ERR_STORE  nothing of this commit has happened
@@ -76,8 +83,9 @@ void store_close(struct store *s);
  */
 int store_submit(struct store *s, struct txn *t);
 void store_status(const struct store *s, struct store_status *ret_status);
-/* Counters of the writer's thread: txns_submitted, txns_failed, commits, renewals_written. What
- * store_submit refuses is its caller's to count (txns_dropped). */
+/* Counters of the writer's thread: txns_submitted, txns_failed, commits, renewals_written,
+ * records_dropped and what is purged. What store_submit refuses is its caller's to count
+ * (txns_dropped). */
 const struct counters *store_counters(const struct store *s);
 
 #endif

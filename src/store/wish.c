@@ -53,17 +53,19 @@ void wish_close(struct wish *w)
 static int find_device(struct wish *w, const struct observation *o, int64_t *ret_device)
 {
     sqlite3_stmt *stmt = w->stmt[STMT_ENDPOINT];
-    bool offline;
+    struct known_device device;
     int result, rc;
 
     db_bind_u64(stmt, 1, o->row);
     db_bind_u64(stmt, 2, o->registration_id);
     result = sqlite3_step(stmt);
     if (result == SQLITE_ROW)
-        rc = known_need(w->known, db_column_bytes(stmt, 0), ret_device, &offline);
+        rc = known_need(w->known, db_column_bytes(stmt, 0), &device);
     else
         rc = result == SQLITE_DONE ? ERR_UNREGISTERED : db_error(w->db, result);
     sqlite3_reset(stmt);
+    if (rc == ERR_OK)
+        *ret_device = device.id;
     return rc;
 }
 
@@ -71,7 +73,7 @@ int wish_put(struct wish *w, const struct observation *o)
 {
     sqlite3_stmt *stmt = w->stmt[STMT_PUT];
     char path[PATH_TEXT_MAX];
-    int64_t device;
+    int64_t device = 0;
     int rc;
 
     if (!o->token)

@@ -83,12 +83,13 @@ static uint64_t connection_steps(sqlite3 *db)
 static uint64_t expiry_steps(const char *path, struct reader *r)
 {
     static struct counters counters;
+    struct store_retention keep = {0};
     struct apply *apply;
     uint64_t steps, row = 0;
     sqlite3 *db;
 
     must(db_open(path, DB_WRITER, &db), "open");
-    must(apply_open(db, &counters, &apply), "prepare");
+    must(apply_open(db, &counters, &keep, &apply), "prepare");
     must(apply_begin(apply), "begin");
     connection_steps(db);
     for (int i = 0; i < EXPIRED; i++) {

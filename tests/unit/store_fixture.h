@@ -262,7 +262,7 @@ __attribute__((unused)) static size_t count_observations(struct fixture *f)
     return o.count;
 }
 
-/* Device n as the store has it, or NULL. */
+/* Device n as the store has it, or NULL when it is not registered. */
 __attribute__((unused)) static const struct registration *stored_device(struct fixture *f,
                                                                         uint64_t n)
 {
@@ -274,7 +274,7 @@ __attribute__((unused)) static const struct registration *stored_device(struct f
     if (rc == ERR_NOTFOUND)
         return NULL;
     assert_int_equal(rc, ERR_OK);
-    return rows.r[0];
+    return rows.r[0]->row ? rows.r[0] : NULL;
 }
 
 __attribute__((unused)) static uint64_t device_count(struct fixture *f)
