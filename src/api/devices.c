@@ -149,9 +149,31 @@ void devices_list(struct call *c)
 
 /* ---- /v1/devices/{ep} ---- */
 
+static int show_stored(void *ctx, const struct registration *r)
+{
+    struct call *c = ctx;
+
+    call_json(c, MHD_HTTP_OK, json_registration(r, clock_wall_ms()));
+    return ERR_OK;
+}
+
+/* What no shard has may be known all the same. */
+static void show_absent(struct call *c)
+{
+    struct reader *reader = api_reader(c->api);
+    int rc = reader ? read_device(reader, view_str(c->op->endpoint), show_stored, c) : ERR_STORE;
+
+    if (rc == ERR_NOTFOUND)
+        problem_of_op(c, c->op);
+    else if (rc < 0)
+        problem_respond(c, rc, NULL);
+}
+
 static void show_finished(struct call *c)
 {
-    if (c->op->result.rc < 0)
+    if (c->op->result.rc == ERR_UNREGISTERED)
+        show_absent(c);
+    else if (c->op->result.rc < 0)
         problem_of_op(c, c->op);
     else
         call_json(c, MHD_HTTP_OK, json_registration(c->op->result.registration, clock_wall_ms()));

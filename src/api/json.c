@@ -205,11 +205,34 @@ static void put_profiles(cJSON *json, struct view pid)
     }
 }
 
-cJSON *json_registration(const struct registration *r, int64_t now_ms)
+/* When it was what. */
+static void put_times(cJSON *json, const struct registration *r)
+{
+    json_time(json, "registeredAt", r->registered_ms);
+    json_time(json, "updatedAt", r->updated_ms);
+    json_time(json, "expiresAt", r->expires_ms);
+    json_time(json, "lastSeenAt", r->seen_ms);
+}
+
+/* Known, but not registered: nothing else is true of it now. */
+static cJSON *absent(const struct registration *r)
 {
     cJSON *json = cJSON_CreateObject();
+
+    put_view(json, "endpoint", r->endpoint);
+    cJSON_AddStringToObject(json, "state", "offline");
+    put_times(json, r);
+    return json;
+}
+
+cJSON *json_registration(const struct registration *r, int64_t now_ms)
+{
+    cJSON *json;
     char text[ADDR_TEXT_MAX];
 
+    if (r->row == 0)
+        return absent(r);
+    json = cJSON_CreateObject();
     put_view(json, "endpoint", r->endpoint);
     registration_id_format(r->id, text);
     cJSON_AddStringToObject(json, "registrationId", text);
@@ -228,10 +251,7 @@ cJSON *json_registration(const struct registration *r, int64_t now_ms)
     put_profiles(json, r->profile);
     put_view_unless_empty(json, "parameters", r->unknown);
     put_objects(json, r->links);
-    json_time(json, "registeredAt", r->registered_ms);
-    json_time(json, "updatedAt", r->updated_ms);
-    json_time(json, "expiresAt", r->expires_ms);
-    json_time(json, "lastSeenAt", r->seen_ms);
+    put_times(json, r);
     return json;
 }
 

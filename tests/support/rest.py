@@ -114,15 +114,15 @@ class Rest:
             query["cursor"] = page["next"]
 
     def device(self, endpoint):
-        """The device, or None."""
+        """The device, or None when it is not registered."""
         answer = self.get(self.device_path(endpoint))
         if answer.status == 404:
             return None
         assert answer.status == 200, answer
-        return answer.json
+        return answer.json if "registrationId" in answer.json else None
 
     def wait_device(self, endpoint, wanted=lambda device: device is not None, seconds=10):
-        """Polls until wanted(device); the device is None when unknown."""
+        """Polls until wanted(device); the device is None when not registered."""
         end = time.monotonic() + limit(seconds)
         while True:
             device = self.device(endpoint)
