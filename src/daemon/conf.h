@@ -26,6 +26,8 @@ struct conf {
     uint64_t shards, coap_receive_buffer, coap_ack_timeout_ms, coap_ack_random, coap_max_retransmit,
         coap_nstart, coap_block_size, nbiot_ack_timeout_ms, nbiot_max_retransmit, uplink_body_limit,
         read_body_limit, default_lifetime_s, grace_s, renewal_interval_s, store_queue_limit,
+        keep_operations_s, keep_operations, keep_history_s, keep_history, keep_history_device,
+        keep_timeline_s, keep_timeline, keep_timeline_device, keep_offline_s, keep_offline,
         api_body_limit, api_connection_limit, api_idle_timeout_s, api_event_ring, limit_operations,
         limit_device_operations, limit_device_observations, limit_devices;
     uint64_t log_level, log_format, replace_policy, store_synchronous; /* index of the choice */

@@ -145,12 +145,29 @@ static void on_migration(void *ctx, unsigned to_version, uint64_t done, uint64_t
              log_u64("of", total));
 }
 
+static struct store_retention retention(const struct conf *c)
+{
+    return (struct store_retention){
+        .operations_s = (uint32_t)c->keep_operations_s,
+        .operations = c->keep_operations,
+        .history_s = (uint32_t)c->keep_history_s,
+        .history = c->keep_history,
+        .history_device = c->keep_history_device,
+        .timeline_s = (uint32_t)c->keep_timeline_s,
+        .timeline = c->keep_timeline,
+        .timeline_device = c->keep_timeline_device,
+        .offline_s = (uint32_t)c->keep_offline_s,
+        .offline = c->keep_offline,
+    };
+}
+
 static int start_store(struct server *s)
 {
     struct store_config cfg = {.path = s->database,
                                .sync = (enum store_sync)s->conf.store_synchronous,
                                .queue_limit = s->conf.store_queue_limit,
                                .batch_limit = 1024,
+                               .keep = retention(&s->conf),
                                .progress = on_migration};
     int rc = store_open(&cfg, &s->store);
 

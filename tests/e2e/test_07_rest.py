@@ -325,8 +325,8 @@ def test_devices_that_come_and_go_do_not_disturb_a_walk(listing):
 
 
 def test_prefix_filter(listing):
-    assert names(listing.rest.devices(q="alpha:")) == ALL[:25]
-    assert names(listing.rest.devices(q="alpha:", limit=10)) == ALL[:25]
+    assert names(listing.rest.devices(q="alpha:", state="registered")) == ALL[:25]
+    assert names(listing.rest.devices(q="alpha:", state="registered", limit=10)) == ALL[:25]
     assert names(listing.rest.devices(q="beta:05")) == [f"beta:05{digit}" for digit in range(10)]
     assert listing.rest.devices(q="nobody") == []
     assert (
@@ -336,11 +336,31 @@ def test_prefix_filter(listing):
 
 def test_state_filter(listing):
     assert len(listing.rest.devices(state="registered")) == 60
-    assert listing.rest.devices(state="offline") == []
+    with RawPeer(listing.coap) as peer:
+        peer.register("gone:1")
+        peer.register("gone:0")
+        assert listing.rest.devices(q="gone:", state="offline") == []
+        for name in ("gone:0", "gone:1"):
+            listing.rest.ok("DELETE", listing.rest.device_path(name))
+    for limit in (1, 500):
+        offline = listing.rest.devices(q="gone:", state="offline", limit=limit)
+        assert names(offline) == ["gone:0", "gone:1"]
+    assert set(offline[0]) == {
+        "endpoint",
+        "state",
+        "registeredAt",
+        "updatedAt",
+        "expiresAt",
+        "lastSeenAt",
+    }
+    assert listing.rest.ok("GET", listing.rest.device_path("gone:0")).json == offline[0]
+    assert listing.rest.get(listing.rest.device_path("gone:2")).status == 404
+    assert names(listing.rest.devices(q="gone:")) == ["gone:0", "gone:1"]
+    assert listing.rest.devices(q="gone:", state="registered") == []
 
 
 def test_fields_filter(listing):
-    page = listing.rest.ok("GET", "/v1/devices?limit=3&fields=endpoint,lifetime").json
+    page = listing.rest.ok("GET", "/v1/devices?limit=3&state=registered&fields=endpoint,lifetime").json
     for device in page["devices"]:
         assert set(device) == {"endpoint", "lifetime"}
 

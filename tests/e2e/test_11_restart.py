@@ -23,7 +23,10 @@ LINKS = "</>;ct=110,</1/0>,</3/0>,</3303/0>"
 
 
 def listed(rest):
-    return {device["endpoint"]: device for device in rest.devices(limit=500)}
+    """Those that have a registration, whether or not its lifetime is over."""
+    return {
+        device["endpoint"]: device for device in rest.devices(limit=500) if "registrationId" in device
+    }
 
 
 def store_file(one):

@@ -53,6 +53,28 @@ static bool operation_of_key(const struct operation *o, struct view wanted)
     return wanted.n > 0 && view_eq(o->key, wanted);
 }
 
+static bool profile_of_id(const void *item, const void *wanted)
+{
+    return view_eq(view_str(((const struct disk_profile *)item)->id), *(const struct view *)wanted);
+}
+
+/* What a value is found by. */
+struct value_key {
+    const struct disk_device *device;
+    struct view prefix;
+    const struct path *path;
+};
+
+static bool value_of_key(const void *item, const void *wanted)
+{
+    const struct disk_value *v = item;
+    const struct value_key *k = wanted;
+    const struct record *r = batch_at(v->record, 0);
+
+    return v->device == k->device && path_eq(&r->path, k->path) &&
+           view_eq(batch_prefix(v->record, r->prefix), k->prefix);
+}
+
 void disk_init(struct disk *d)
 {
     *d = (struct disk){.limit = 16384};
@@ -62,6 +84,8 @@ void disk_init(struct disk *d)
     d->observations = table_new(0);
     d->known = table_new(0);
     d->operations = table_new(0);
+    d->values = table_new(0);
+    d->profiles = table_new(0);
     d->tail = &d->head;
 }
 
@@ -439,6 +463,113 @@ static int set_operation(struct disk *d, const struct txn *t)
     return ERR_OK;
 }
 
+/* ---- what is told ---- */
+
+static uint64_t hash_value(const struct value_key *k)
+{
+    char path[PATH_TEXT_MAX];
+
+    path_format(k->path, path);
+    return hash_bytes(&key, view_str(path)) ^ hash_bytes(&key, k->prefix) ^
+           hash_bytes(&key, view_of(k->device->endpoint, k->device->n));
+}
+
+static struct disk_value *find_value(const struct disk *d, const struct value_key *k)
+{
+    return table_get(d->values, hash_value(k), value_of_key, k);
+}
+
+/* A batch of this record alone. */
+static struct batch *single(const struct record *r, struct view prefix)
+{
+    struct batch *b = batch_new();
+    struct record alone = *r;
+
+    if (r->prefix != 0)
+        (void)batch_prefix_add(b, prefix, &alone.prefix);
+    (void)batch_add(b, &alone);
+    return b;
+}
+
+static void put_value(struct disk *d, struct disk_device *device, const struct record *r,
+                      const struct entry *e)
+{
+    struct value_key k = {device, batch_prefix(e->values, r->prefix), &r->path};
+    struct disk_value *v = find_value(d, &k);
+    int64_t time_ms = r->timed ? r->time_ms : e->time_ms;
+
+    device->told++;
+    if (v && time_ms < v->time_ms)
+        return;
+    if (!v) {
+        v = mem_new(sizeof(*v));
+        v->device = device;
+        (void)table_put(d->values, hash_value(&k), v);
+    } else {
+        batch_free(v->record);
+    }
+    v->time_ms = time_ms;
+    v->record = single(r, k.prefix);
+}
+
+/* Of endpoints that are not known nothing is kept. */
+static int record(struct disk *d, const struct txn *t)
+{
+    for (size_t i = 0; i < t->entry_count; i++) {
+        const struct entry *e = &t->entries[i];
+        struct disk_device *device;
+
+        if (!find(d, e->endpoint) && !find_device(d, e->endpoint))
+            continue;
+        device = need_device(d, e->endpoint);
+        device->lines[e->type] += e->listed;
+        for (size_t n = 0; e->values && n < batch_size(e->values); n++)
+            put_value(d, device, batch_at(e->values, n), e);
+    }
+    return ERR_OK;
+}
+
+static struct disk_profile *find_profile(const struct disk *d, struct view id)
+{
+    return table_get(d->profiles, hash_bytes(&key, id), profile_of_id, &id);
+}
+
+static void drop_profile(struct disk *d, struct disk_profile *p)
+{
+    (void)table_del(d->profiles, hash_bytes(&key, view_str(p->id)), p);
+    mem_free(p->id);
+    mem_free(p->links);
+    mem_free(p);
+}
+
+static int put_profile(struct disk *d, const struct txn *t)
+{
+    struct view id = view_str(t->profile);
+    struct disk_profile *p = find_profile(d, id);
+
+    if (id.n == 0)
+        return ERR_INVALID;
+    if (p && p->source == PROFILE_CONFIGURED && t->source == PROFILE_LEARNED)
+        return ERR_STALE;
+    if (p)
+        drop_profile(d, p);
+    p = mem_new(sizeof(*p));
+    p->id = mem_text(id.p, id.n);
+    p->links = mem_text(t->text, strlen(t->text));
+    p->source = (enum profile_source)t->source;
+    (void)table_put(d->profiles, hash_bytes(&key, id), p);
+    return ERR_OK;
+}
+
+static int del_profile(struct disk *d, const struct txn *t)
+{
+    struct disk_profile *p = find_profile(d, view_str(t->profile));
+
+    if (p)
+        drop_profile(d, p);
+    return ERR_OK;
+}
+
 static int apply(struct disk *d, struct txn *t)
 {
     switch (t->kind) {
@@ -456,10 +587,13 @@ static int apply(struct disk *d, struct txn *t)
         return put_operation(d, t);
     case TXN_SET_OPERATION:
         return set_operation(d, t);
-    case TXN_PUT_MODEL:
     case TXN_RECORD:
+        return record(d, t);
     case TXN_PUT_PROFILE:
+        return put_profile(d, t);
     case TXN_DEL_PROFILE:
+        return del_profile(d, t);
+    case TXN_PUT_MODEL:
     case TXN_KIND_COUNT:
         break;
     }
@@ -529,6 +663,14 @@ void disk_fini(struct disk *d)
         mem_free(item);
     for (pos = 0; (item = table_next(d->operations, &pos)) != NULL;)
         mem_free(item);
+    for (pos = 0; (item = table_next(d->values, &pos)) != NULL;) {
+        batch_free(((struct disk_value *)item)->record);
+        mem_free(item);
+    }
+    for (pos = 0; (item = table_next(d->profiles, &pos)) != NULL;)
+        drop_profile(d, item);
+    table_free(d->values);
+    table_free(d->profiles);
     table_free(d->known);
     table_free(d->operations);
     table_free(d->by_endpoint);
@@ -586,4 +728,17 @@ const struct operation *disk_operation(const struct disk *d, const struct op_id 
 const struct disk_device *disk_known(const struct disk *d, struct view endpoint)
 {
     return find_device(d, endpoint);
+}
+
+const struct disk_value *disk_value(const struct disk *d, struct view endpoint,
+                                    const struct path *path)
+{
+    struct value_key k = {find_device(d, endpoint), VIEW_LIT(""), path};
+
+    return k.device ? find_value(d, &k) : NULL;
+}
+
+const struct disk_profile *disk_profile(const struct disk *d, struct view id)
+{
+    return find_profile(d, id);
 }

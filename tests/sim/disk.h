@@ -13,6 +13,8 @@ struct disk {
     struct table *observations;     /* struct disk_observation by token */
     struct table *known;            /* struct disk_device by endpoint */
     struct table *operations;       /* struct operation by id */
+    struct table *values;           /* struct disk_value */
+    struct table *profiles;         /* struct disk_profile by id */
     uint64_t now;                   /* the owner's, before disk_commit */
     uint64_t row, generation;       /* highest ever committed */
     struct mbox_node *head, **tail; /* submitted, not committed */
@@ -36,8 +38,20 @@ struct disk_observation {
 /* An endpoint that something belongs to, or that was registered once. */
 struct disk_device {
     bool offline;
+    size_t lines[EVENT_TYPE_COUNT]; /* of its timeline */
+    size_t told;                    /* values with their times */
     size_t n;
     char endpoint[];
+};
+/* The newest value of a resource. */
+struct disk_value {
+    const struct disk_device *device;
+    int64_t time_ms;
+    struct batch *record; /* owned; one, with its prefix */
+};
+struct disk_profile {
+    char *id, *links; /* owned */
+    enum profile_source source;
 };
 
 void disk_init(struct disk *d);
@@ -63,5 +77,9 @@ size_t disk_size(const struct disk *d);
 const struct operation *disk_operation(const struct disk *d, const struct op_id *id);
 /* NULL for an endpoint that was never registered, or that nothing belonged to yet. */
 const struct disk_device *disk_known(const struct disk *d, struct view endpoint);
+/* The newest value of a resource of the device itself; NULL when it has told none. */
+const struct disk_value *disk_value(const struct disk *d, struct view endpoint,
+                                    const struct path *path);
+const struct disk_profile *disk_profile(const struct disk *d, struct view id);
 
 #endif
