@@ -53,6 +53,8 @@ static void make_core_config(const struct server *s, struct core_config *out)
     out->domain.default_lifetime_s = (uint32_t)c->default_lifetime_s;
     out->domain.grace_s = (uint32_t)c->grace_s;
     out->domain.renewal_interval_s = (uint32_t)c->renewal_interval_s;
+    out->domain.awake_window_s = (uint32_t)c->awake_window_s;
+    out->domain.durable_limit = c->limit_durable_operations;
     out->domain.replace = (enum replace_policy)c->replace_policy;
     out->domain.device_limit = c->limit_devices;
     out->domain.observation_limit = c->limit_device_observations;
@@ -62,6 +64,7 @@ static void make_core_config(const struct server *s, struct core_config *out)
     out->domain.profiles = s->profiles;
     out->domain.profile_count = PROFILE_COUNT;
     out->nbiot_endpoints = c->nbiot_endpoints;
+    out->timeline_lines_per_s = (uint32_t)c->timeline_lines_per_s;
     out->key = s->key;
 }
 

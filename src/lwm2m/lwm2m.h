@@ -91,6 +91,10 @@ struct domain_ops {
     /* Takes t on success, and gives it to domain_txn_done; ERR_FULL leaves it with the caller. */
     int (*txn)(void *ctx, struct txn *t);
     void (*event)(void *ctx, struct event *e /* takes */);
+    /* What the device has told in answer to a Read, or taken with a Write, for the record.
+     * Borrowed. NULL: nobody keeps it. */
+    void (*values)(void *ctx, struct view endpoint, uint64_t registration_id,
+                   enum value_origin origin, const struct batch *values, int64_t time_ms);
     /* The operation belongs to another shard now (the device has moved): takes op. */
     void (*op_elsewhere)(void *ctx, struct op *op);
 };

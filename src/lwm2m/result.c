@@ -186,10 +186,33 @@ static void learn_lifetime(struct domain *d, struct device *dev, const struct ba
     job_store(d, dev, now);
 }
 
+static const struct {
+    bool told, taken;
+} recorded[OP_KIND_COUNT] = {
+    [OP_READ] = {.told = true},
+    [OP_READ_COMPOSITE] = {.told = true},
+    [OP_WRITE_REPLACE] = {.taken = true},
+    [OP_WRITE_UPDATE] = {.taken = true},
+    [OP_WRITE_COMPOSITE] = {.taken = true},
+};
+
+static void record(struct domain *d, const struct device *dev, const struct op *op, uint64_t now)
+{
+    const struct batch *values = recorded[op->kind].told ? op->result.values : op->values;
+
+    if (d->ops->values == NULL || !(recorded[op->kind].told || recorded[op->kind].taken) ||
+        values == NULL)
+        return;
+    d->ops->values(d->ctx, device_endpoint(dev), dev->id,
+                   recorded[op->kind].told ? ORIGIN_READ : ORIGIN_WRITE, values,
+                   domain_unix_ms(d, now));
+}
+
 void result_learn(struct domain *d, struct device *dev, struct op *op, uint64_t now)
 {
     bool unknown_lifetime = (dev->flags & DEVICE_LIFETIME_GIVEN) == 0;
 
+    record(d, dev, op, now);
     if (op->kind == OP_CREATE && op->result.has_location)
         learn_instance(d, dev, &op->result.location, true, now);
     else if (op->kind == OP_DELETE && op->path.depth == 2)

@@ -331,12 +331,21 @@ static void renew(struct domain *d, struct device *dev, uint64_t now)
     settle_updated(dev);
 }
 
+static void tell_renewal(struct domain *d, const struct device *dev, uint64_t now)
+{
+    struct event *e = domain_event(d, EVENT_UPDATED, dev, now);
+
+    if (e != NULL)
+        e->renewal = true;
+    domain_emit(d, e);
+}
+
 static void renewed(struct domain *d, struct device *dev, struct request *req, uint64_t now)
 {
     renew(d, dev, now);
     counter_add(d->counters, COUNTER_updates, 1);
     domain_answer(d, req, PDU_CHANGED, now);
-    domain_tell(d, EVENT_UPDATED, dev, now);
+    tell_renewal(d, dev, now);
     if (dev->rare != NULL)
         wanted_start(d, dev, now);
 }

@@ -594,7 +594,8 @@ struct event {
     char *detail; /* owned, may be NULL: reason of a refusal, "limit" …, JSON-free text */
     int rc;       /* reason of a refusal or an end */
     uint32_t lifetime_s;
-    char text[]; /* of endpoint */
+    bool renewal; /* UPDATED: only the lifetime has begun again */
+    char text[];  /* of endpoint */
 };
 /* One allocation: every Update makes one. NULL without memory. */
 struct event *event_new(enum event_type type, struct view endpoint, int64_t time_ms);

@@ -1,5 +1,7 @@
 #include "shard/shard.h"
 
+#include "shard/recorder.h"
+
 /*
  * The composition root of one shard: engine, domain, directory and the way out. No thread, socket
  * or clock; whoever owns a core feeds it one call at a time.
@@ -25,6 +27,7 @@ struct core {
     struct counters *counters;
     struct engine *engine;
     struct domain *domain;
+    struct recorder *recorder;
     uint64_t now; /* of the call being served: callbacks without a time of their own use it */
 };
 
@@ -215,8 +218,26 @@ static void on_event(void *ctx, struct event *e)
     struct core *c = ctx;
 
     counter_add(c->counters, COUNTER_events_emitted, 1);
+    recorder_event(c->recorder, e, c->now);
     c->out.event(c->ctx, e);
 }
+
+static void on_values(void *ctx, struct view endpoint, uint64_t registration_id,
+                      enum value_origin origin, const struct batch *values, int64_t time_ms)
+{
+    struct core *c = ctx;
+
+    recorder_values(c->recorder, endpoint, registration_id, origin, values, time_ms, c->now);
+}
+
+static unsigned on_pressure(void *ctx)
+{
+    struct core *c = ctx;
+
+    return c->out.store_load ? c->out.store_load(c->ctx) : 0;
+}
+
+static const struct recorder_out recorder_out = {.txn = on_txn, .pressure = on_pressure};
 
 static void on_op_elsewhere(void *ctx, struct op *op)
 {
@@ -257,6 +278,7 @@ static const struct domain_ops domain_ops = {
     .profile = on_profile,
     .txn = on_txn,
     .event = on_event,
+    .values = on_values,
     .op_elsewhere = on_op_elsewhere,
 };
 
@@ -278,12 +300,14 @@ struct core *core_new(const struct core_config *cfg, const struct core_out *out,
     c->dir = dir;
     c->now = now;
     random_init(&c->random, cfg->seed[0], cfg->seed[1]);
+    c->recorder = recorder_new(&recorder_out, c, cfg->timeline_lines_per_s, c->counters);
     c->engine = engine_new(&c->cfg.engine, &engine_ops, c, &c->random, c->counters, now);
-    if (c->engine)
+    if (c->engine && c->recorder)
         c->domain = domain_new(&c->cfg.domain, &domain_ops, c, c->engine, models, &c->random,
                                c->counters, &c->cfg.key, now, wall_ms);
     if (!c->domain) {
         engine_free(c->engine);
+        recorder_free(c->recorder);
         mem_free(c);
         return NULL;
     }
@@ -296,6 +320,8 @@ void core_free(struct core *c, uint64_t now)
         return;
     c->now = now;
     domain_free(c->domain, now);
+    recorder_flush(c->recorder);
+    recorder_free(c->recorder);
     engine_free(c->engine);
     mem_free(c);
 }
@@ -425,13 +451,17 @@ void core_run(struct core *c, uint64_t now)
     c->now = now;
     engine_run(c->engine, now);
     domain_run(c->domain, now, EXPIRY_BUDGET);
+    recorder_run(c->recorder, now);
 }
 
 uint64_t core_next(const struct core *c)
 {
     uint64_t engine = engine_next(c->engine);
     uint64_t domain = domain_next(c->domain);
+    uint64_t recorder = recorder_next(c->recorder);
 
+    if (recorder < engine)
+        engine = recorder;
     return engine < domain ? engine : domain;
 }
 

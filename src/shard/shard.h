@@ -79,6 +79,8 @@ struct handover {
 struct core_out {
     void (*send)(void *ctx, const struct flow *flow, struct view datagram);
     int (*txn)(void *ctx, struct txn *t /* takes on success */);
+    /* How full the queue behind `txn` is, permille; asked now and then. NULL: never. */
+    unsigned (*store_load)(void *ctx);
     void (*event)(void *ctx, struct event *e /* takes */);
     void (*move)(void *ctx, uint16_t to, struct move *m /* takes */);
     void (*op)(void *ctx, uint16_t to, struct op *op /* takes */);
@@ -97,6 +99,7 @@ struct core_config {
     /* Comma-separated beginnings of endpoint names: those devices get domain.profiles[1]. Borrowed
      * for the life of the core; NULL or "": none. */
     const char *nbiot_endpoints;
+    uint32_t timeline_lines_per_s; /* kept for the record at most; 0 = none */
 };
 
 struct core;

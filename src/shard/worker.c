@@ -36,6 +36,15 @@ static int out_txn(void *ctx, struct txn *t)
     return store_submit(w->set->store, t);
 }
 
+static unsigned out_store_load(void *ctx)
+{
+    const struct worker *w = ctx;
+    struct store_status status;
+
+    store_status(w->set->store, &status);
+    return (unsigned)(status.queue_depth * 1000 / status.queue_limit);
+}
+
 /* A life in the log: what happens to registrations at info, what they report at debug. */
 static void log_event(const struct worker *w, const struct event *e)
 {
@@ -106,6 +115,7 @@ static int out_blob_read(void *ctx, uint64_t cookie, const struct blob *blob, ui
 static const struct core_out core_out = {
     .send = out_send,
     .txn = out_txn,
+    .store_load = out_store_load,
     .event = out_event,
     .move = out_move,
     .op = out_op,

@@ -440,6 +440,7 @@ void store_status(const struct store *s, struct store_status *ret_status)
         .rc = s->rc,
         .failing_since_ms = s->failing_since_ms,
         .queue_depth = s->depth,
+        .queue_limit = s->queue_limit,
         .commits = s->commits,
         .committed = s->committed,
         .failed = s->failed,

@@ -43,7 +43,7 @@ struct store_config {
 struct store_status {
     int rc;                   /* ERR_OK, or why the last commit failed (ERR_DISKFULL, ERR_STORE) */
     int64_t failing_since_ms; /* Unix ms, 0 when healthy */
-    size_t queue_depth;
+    size_t queue_depth, queue_limit;
     uint64_t commits, committed, failed; /* transactions */
     uint64_t last_commit_us;
     int64_t beat_ms; /* monotonic: the writer was alive */
