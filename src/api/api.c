@@ -18,7 +18,8 @@ void api_config_defaults(struct api_config *cfg)
                                .threads = 4,
                                .idle_timeout_s = 30,
                                .event_ring = 65536,
-                               .op_timeout_ms = 110000};
+                               .op_timeout_ms = 110000,
+                               .operation_ttl_s = 604800};
 }
 
 void api_count(struct api *a, enum counter which, uint64_t n)
@@ -141,8 +142,14 @@ static struct call *call_begin(struct api_listener *l, struct MHD_Connection *co
     c->listener = l;
     c->connection = connection;
     c->result = MHD_YES;
+    c->age_s = -1;
     buf_init(&c->body, a->cfg.body_limit);
+    c->url = mem_text(url, strlen(url));
     api_count(a, COUNTER_http_requests, 1);
+    if (!c->url) {
+        problem_respond(c, ERR_NOMEM, NULL);
+        return c;
+    }
     if (lacks_host(c, version)) {
         api_count(a, COUNTER_http_refused, 1);
         problem_respond(c, ERR_INVALID, "the Host header is missing");
@@ -228,7 +235,8 @@ static enum MHD_Result on_access(void *ctx, struct MHD_Connection *connection, c
         void (*finish)(struct call *) = c->finish;
 
         c->finish = NULL;
-        log_outcome(c->op);
+        if (c->op)
+            log_outcome(c->op);
         finish(c);
         return c->answered ? c->result : MHD_YES;
     }
@@ -398,6 +406,7 @@ int api_start(const struct api_config *cfg, const struct api_deps *deps, struct 
     list_init(&a->conns);
     pthread_mutex_init(&a->conn_lock, NULL);
     pthread_mutex_init(&a->counter_lock, NULL);
+    pthread_cond_init(&a->stored, NULL);
     pthread_mutex_init(&a->import_lock, NULL);
     pthread_key_create(&a->reader, close_reader);
     a->auth = auth_new(cfg->token_file, cfg->socket_group);
@@ -424,6 +433,11 @@ void api_stop(struct api *a)
         return;
     if (a->events)
         events_stop(a->events);
+    /* A suspended connection must not outlive its listener; the writer answers all it has taken. */
+    pthread_mutex_lock(&a->conn_lock);
+    while (a->storing > 0)
+        pthread_cond_wait(&a->stored, &a->conn_lock);
+    pthread_mutex_unlock(&a->conn_lock);
     for (size_t i = 0; i < a->listener_count; i++)
         MHD_stop_daemon(a->listeners[i].daemon);
     conn_stop_ticker(a);
@@ -434,6 +448,7 @@ void api_stop(struct api *a)
     pthread_key_delete(a->reader);
     pthread_mutex_destroy(&a->conn_lock);
     pthread_mutex_destroy(&a->counter_lock);
+    pthread_cond_destroy(&a->stored);
     pthread_mutex_destroy(&a->import_lock);
     mem_free(a->listeners);
     mem_free(a);

@@ -24,6 +24,7 @@ struct api_config {
     unsigned idle_timeout_s;  /* default 30: slow or silent clients are closed and counted */
     size_t event_ring;        /* default 65 536 */
     uint32_t op_timeout_ms;   /* longest wait for a device, default 110 000 */
+    uint32_t operation_ttl_s; /* of durable operations that name none, default 604 800 */
     const char *spool_dir;    /* folder for large bodies */
 };
 void api_config_defaults(struct api_config *cfg);

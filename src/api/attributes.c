@@ -57,7 +57,10 @@ void attributes_put(struct call *c)
             problem_respond(c, rc, what);
         if (op) {
             op->text = mem_text(query.p, query.n);
-            call_submit(c, op, put_finished);
+            if (durable_take(c, op))
+                durable_submit(c, op, put_finished);
+            else
+                op_free(op);
         }
     }
     buf_fini(&query);

@@ -88,6 +88,18 @@ static void queue(struct call *c, unsigned status, struct MHD_Response *r, const
         MHD_add_response_header(r, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer");
     if (status == 429 || status == 503)
         MHD_add_response_header(r, MHD_HTTP_HEADER_RETRY_AFTER, RETRY_AFTER_S);
+    if (c->op && c->op->durable) {
+        char id[37];
+
+        op_id_format(&c->op->id, id);
+        MHD_add_response_header(r, "Operation-Id", id);
+    }
+    if (c->age_s >= 0) {
+        char age[24];
+
+        snprintf(age, sizeof(age), "%lld", (long long)c->age_s);
+        MHD_add_response_header(r, MHD_HTTP_HEADER_AGE, age);
+    }
     MHD_add_response_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
     MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
     c->result = MHD_queue_response(c->connection, status, r);
@@ -167,11 +179,50 @@ void call_submit(struct call *c, struct op *op, void (*finish)(struct call *c))
     }
 }
 
+/* On the writer's thread, or on our own when the store refuses. */
+static void left_store(struct call *c)
+{
+    struct api *a = c->api;
+
+    MHD_resume_connection(c->connection);
+    pthread_mutex_lock(&a->conn_lock);
+    if (--a->storing == 0)
+        pthread_cond_broadcast(&a->stored);
+    pthread_mutex_unlock(&a->conn_lock);
+}
+
+static void txn_done(struct txn *t)
+{
+    left_store(t->ctx);
+}
+
+void call_store(struct call *c, struct txn *t, void (*finish)(struct call *c))
+{
+    struct api *a = c->api;
+    int rc;
+
+    t->done = txn_done;
+    t->ctx = c;
+    c->txn = t;
+    c->finish = finish;
+    pthread_mutex_lock(&a->conn_lock);
+    a->storing++;
+    pthread_mutex_unlock(&a->conn_lock);
+    MHD_suspend_connection(c->connection);
+    rc = store_submit(a->deps.store, t);
+    if (rc < 0) {
+        t->rc = rc == ERR_FULL ? ERR_BUSY : rc;
+        left_store(c);
+    }
+}
+
 void call_free(struct call *c)
 {
     if (!c)
         return;
     op_free(c->op);
+    txn_free(c->txn);
+    mem_free(c->url);
     cJSON_Delete(c->json);
     buf_fini(&c->body);
     mem_free(c->path);

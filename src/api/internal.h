@@ -51,6 +51,8 @@ struct api {
     pthread_cond_t tick;
     bool ticking, stopping;
     struct random random; /* operation ids; under conn_lock */
+    size_t storing;       /* calls that wait for the store; under conn_lock */
+    pthread_cond_t stored;
     pthread_mutex_t import_lock;
 };
 
@@ -88,11 +90,17 @@ struct call {
     struct path object_path; /* {path} */
     enum body_kind body_kind;
     struct buf body;
-    cJSON *json;                    /* owned; the parsed body */
-    struct op *op;                  /* under way or complete; owned by the call once complete */
-    void (*finish)(struct call *c); /* makes the answer when op has completed */
-    const char *allow;              /* Allow header of the answer, or NULL */
-    bool answered;                  /* a response was queued */
+    cJSON *json;                     /* owned; the parsed body */
+    char *url;                       /* owned; the path as it came */
+    struct op *op;                   /* under way or complete; owned by the call once complete */
+    struct txn *txn;                 /* likewise, with the store */
+    void (*finish)(struct call *c);  /* goes on when op or txn has completed */
+    void (*outcome)(struct call *c); /* durable: answers when op was settled in time */
+    void (*answer)(struct call *c);  /* a Read: makes the answer of the device's */
+    bool dormant;                    /* durable: was given to the store, the endpoint being away */
+    const char *allow;               /* Allow header of the answer, or NULL */
+    int64_t age_s;                   /* Age header of the answer, -1: none */
+    bool answered;                   /* a response was queued */
     enum MHD_Result result;
 };
 
@@ -111,10 +119,34 @@ void call_empty(struct call *c, unsigned status);
 /* Suspends the connection and gives the operation to its shard; when that has completed it,
  * `finish` runs on an HTTP thread. */
 void call_submit(struct call *c, struct op *op /* takes */, void (*finish)(struct call *c));
-/* A new operation for the endpoint and path of the call, with id and deadline; NULL when a problem
- * was answered instead. */
+/* Suspends the connection and gives the transaction to the store; `finish` runs on an HTTP thread
+ * afterwards and finds it in c->txn. */
+void call_store(struct call *c, struct txn *t /* takes */, void (*finish)(struct call *c));
+/* A new operation for the endpoint and path of the call, with id and deadline. NULL: a problem was
+ * answered. */
 struct op *call_op(struct call *c, enum op_kind kind);
 void call_free(struct call *c);
+
+/* ---- durable: operations that outlive their request ---- */
+
+/* ttl, priority, retry, Idempotency-Key and Prefer of the request. False: a problem was answered.
+ */
+bool durable_take(struct call *c, struct op *op);
+/* Has it executed by its device, or kept by the store for one that is away. `outcome` answers when
+ * it is settled in time; else the answer is 202 with the operation. */
+void durable_submit(struct call *c, struct op *op /* takes */, void (*outcome)(struct call *c));
+
+/* ---- resources ---- */
+
+/* A Read as ?source= says: from the device, from what it has told before, or whichever is to be
+ * had. `answer` makes the answer of the device's. */
+void resources_submit_read(struct call *c, struct op *op /* takes */,
+                           void (*answer)(struct call *c));
+
+/* ---- composite ---- */
+
+/* ["/3/0/9","/1/0/1"] as records without values. ERR_INVALID, ERR_PATH, ERR_DUPLICATE. */
+int composite_paths(const cJSON *paths, struct batch *ret_names);
 
 /* ---- problem: RFC 9457 ---- */
 
@@ -158,6 +190,8 @@ cJSON *json_value(const struct record *r, const char *origin, int64_t default_ms
 cJSON *json_values(const struct path *asked, const struct batch *values, const char *origin,
                    int64_t default_ms);
 cJSON *json_registration(const struct registration *r, int64_t now_ms);
+/* A durable operation as the store keeps it. */
+cJSON *json_operation(const struct operation *o);
 cJSON *json_event(const struct event *e, const char *id);
 void json_time(cJSON *object, const char *key, int64_t unix_ms); /* absent when 0 */
 void json_integer(cJSON *object, const char *key, int64_t v);
@@ -195,6 +229,13 @@ void attributes_put(struct call *c);
 void observations_list(struct call *c);
 void observations_add(struct call *c);
 void observations_delete(struct call *c);
+void operations_list(struct call *c);
+void operations_show(struct call *c);
+void operations_cancel(struct call *c);
+void history_show(struct call *c);
+void history_timeline(struct call *c);
+void composite_read(struct call *c);
+void composite_write(struct call *c);
 void definitions_list(struct call *c);
 void definitions_show(struct call *c);
 void definitions_put(struct call *c);

@@ -287,6 +287,8 @@ cJSON *json_event(const struct event *e, const char *id)
         cJSON_AddNumberToObject(json, "lifetime", e->lifetime_s);
     if (e->values)
         cJSON_AddItemToObject(json, "values", value_array(e->values, NULL, e->time_ms));
+    if (e->operation)
+        cJSON_AddItemToObject(json, "operation", json_operation(e->operation));
     if (e->rc < 0)
         cJSON_AddStringToObject(json, "reason", err_text(e->rc));
     if (e->detail)
@@ -423,8 +425,9 @@ static int from_json(const cJSON *v, enum value_type want, struct buf *scratch, 
     return ERR_TYPE;
 }
 
+/* With `removes`, null takes a resource instance away (SenML-ETCH, RFC 8790). */
 static int add_value(const cJSON *item, const struct path *path, const struct registry *registry,
-                     struct batch *batch, const char **ret_what)
+                     bool removes, struct batch *batch, const char **ret_what)
 {
     const struct resource_def *def = registry_resource(registry, path, (struct version){0, 0});
     const cJSON *v = cJSON_GetObjectItemCaseSensitive(item, "value");
@@ -435,6 +438,8 @@ static int add_value(const cJSON *item, const struct path *path, const struct re
 
     type_named(cJSON_GetObjectItemCaseSensitive(item, "type"), &want);
     *ret_what = "the value does not fit the type of the resource";
+    if (cJSON_IsNull(v) && removes && path->depth == 4)
+        return batch_add(batch, &r);
     if (path->depth < 3) {
         *ret_what = "a value needs the path of a resource";
         return ERR_PATH;
@@ -470,7 +475,7 @@ int json_to_batch(const cJSON *body, const struct path *base, const struct regis
     int rc = ERR_OK;
 
     if (!values && cJSON_GetObjectItemCaseSensitive(body, "value"))
-        return add_value(body, base, registry, ret_batch, ret_what);
+        return add_value(body, base, registry, false, ret_batch, ret_what);
     if (!cJSON_IsArray(values)) {
         *ret_what = "the body needs value, or values as an array";
         return ERR_INVALID;
@@ -481,7 +486,7 @@ int json_to_batch(const cJSON *body, const struct path *base, const struct regis
 
         rc = path_of_item(item, base, &path, ret_what);
         if (rc == ERR_OK)
-            rc = add_value(item, &path, registry, ret_batch, ret_what);
+            rc = add_value(item, &path, registry, base->depth == 0, ret_batch, ret_what);
         if (rc < 0)
             return rc;
     }

@@ -2,6 +2,22 @@
 
 #include <stdio.h>
 
+static void put_paths(cJSON *array, const struct op_observation *o)
+{
+    struct view rest = view_str(o->paths), one;
+    char text[PATH_TEXT_MAX];
+
+    if (o->paths[0] == '\0') {
+        path_format(&o->path, text);
+        cJSON_AddItemToArray(array, cJSON_CreateString(text));
+        return;
+    }
+    while (view_split(&rest, ',', &one)) {
+        snprintf(text, sizeof(text), "%.*s", (int)one.n, (const char *)one.p);
+        cJSON_AddItemToArray(array, cJSON_CreateString(text));
+    }
+}
+
 static cJSON *to_json(const struct op_observation *o)
 {
     cJSON *json = cJSON_CreateObject(), *paths;
@@ -12,8 +28,7 @@ static cJSON *to_json(const struct op_observation *o)
     registration_id_format(o->token, text); /* 16 hex digits */
     cJSON_AddStringToObject(json, "id", text);
     paths = cJSON_AddArrayToObject(json, "paths");
-    path_format(&o->path, text);
-    cJSON_AddItemToArray(paths, cJSON_CreateString(text));
+    put_paths(paths, o);
     attributes = cJSON_AddObjectToObject(json, "attributes");
     while (o->attributes[0] && view_split(&rest, '&', &part)) {
         struct view value = part, name;
@@ -80,22 +95,30 @@ static void add_finished(struct call *c)
     call_json_location(c, MHD_HTTP_CREATED, json, location);
 }
 
-static bool take_path(struct call *c)
+/* One path is an Observe; several, or "composite": true, are an Observe-Composite of the root. */
+static struct op *begin(struct call *c)
 {
     const cJSON *paths = cJSON_GetObjectItemCaseSensitive(c->json, "paths");
-    const cJSON *path = cJSON_GetArrayItem(paths, 0);
+    bool composite = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(c->json, "composite")) ||
+                     cJSON_GetArraySize(paths) > 1;
+    struct batch *names = batch_new();
+    struct op *op = NULL;
+    int rc = names ? composite_paths(paths, names) : ERR_NOMEM;
 
-    if (!cJSON_IsArray(paths) || cJSON_GetArraySize(paths) != 1) {
-        problem_respond(c, ERR_INVALID, "paths must hold one path");
-        return false;
+    if (rc == ERR_OK && !composite) {
+        c->object_path = batch_at(names, 0)->path;
+        rc = c->object_path.depth > 0 ? ERR_OK : ERR_PATH;
     }
-    if (!cJSON_IsString(path) || path_parse(view_str(path->valuestring), &c->object_path) < 0 ||
-        c->object_path.depth == 0) {
-        problem_respond(c, ERR_PATH,
-                        "an object path is /object/instance/resource/resource-instance");
-        return false;
+    if (rc < 0)
+        problem_respond(c, rc, "paths is an array of 1 to 64 different object paths");
+    else
+        op = call_op(c, composite ? OP_OBSERVE_COMPOSITE : OP_OBSERVE);
+    if (op && composite) {
+        op->values = names;
+        names = NULL;
     }
-    return true;
+    batch_free(names);
+    return op;
 }
 
 /* "pmin=5&pmax=10" of the attributes object; empty when there are none. */
@@ -132,16 +155,16 @@ void observations_add(struct call *c)
         problem_status(c, 400, "body-missing", "a body is needed", NULL);
         return;
     }
-    if (!take_path(c))
+    op = begin(c);
+    if (!op)
         return;
     buf_init(&query, 127); /* struct op_observation.attributes */
-    if (take_attributes(c, &query)) {
-        op = call_op(c, OP_OBSERVE);
-        if (op) {
-            if (query.n > 0)
-                op->text = mem_text(query.p, query.n);
-            call_submit(c, op, add_finished);
-        }
+    if (take_attributes(c, &query) && durable_take(c, op)) {
+        if (query.n > 0)
+            op->text = mem_text(query.p, query.n);
+        durable_submit(c, op, add_finished);
+    } else {
+        op_free(op);
     }
     buf_fini(&query);
 }

@@ -96,7 +96,7 @@ static int decode_blob(struct call *c, struct batch *batch)
     return rc;
 }
 
-static void read_finished(struct call *c)
+static void read_answer(struct call *c)
 {
     struct op *op = c->op;
     int rc;
@@ -118,12 +118,150 @@ static void read_finished(struct call *c)
               json_values(&op->path, op->result.values, "read", op->result.answered_ms));
 }
 
+/* ---- where a Read is answered from ---- */
+
+enum source { SOURCE_AUTO, SOURCE_CACHE, SOURCE_DEVICE, SOURCE_COUNT };
+
+static bool take_source(struct call *c, enum source *ret, uint64_t *ret_max_age_s)
+{
+    static const char *const names[SOURCE_COUNT] = {"auto", "cache", "device"};
+    char text[16] = "auto";
+
+    if (!call_query_u64(c, "max-age", UINT64_MAX, UINT32_MAX, ret_max_age_s))
+        return false;
+    call_query(c, "source", text, sizeof(text));
+    for (unsigned i = 0; i < SOURCE_COUNT; i++) {
+        if (strcmp(text, names[i]) == 0) {
+            *ret = (enum source)i;
+            return true;
+        }
+    }
+    problem_respond(c, ERR_INVALID, "source is auto, cache or device");
+    return false;
+}
+
+struct told {
+    cJSON *array;
+    int64_t oldest_ms;
+};
+
+static int add_told(void *ctx, const struct stored_value *v)
+{
+    struct told *told = ctx;
+    const struct record *r = &v->record;
+
+    if (told->oldest_ms == 0 || r->time_ms < told->oldest_ms)
+        told->oldest_ms = r->time_ms;
+    cJSON_AddItemToArray(told->array, json_value(r, value_origin_name(v->origin), r->time_ms));
+    return ERR_OK;
+}
+
+/* The paths of a composite Read, or the one of a Read. */
+static int read_told(struct call *c, const struct op *op, struct told *told)
+{
+    struct reader *reader = api_reader(c->api);
+    int rc = reader ? ERR_OK : ERR_STORE;
+
+    if (op->kind != OP_READ_COMPOSITE)
+        return rc < 0 ? rc : read_values(reader, view_str(op->endpoint), &op->path, add_told, told);
+    for (size_t i = 0; rc == ERR_OK && i < batch_size(op->values); i++)
+        rc = read_values(reader, view_str(op->endpoint), &batch_at(op->values, i)->path, add_told,
+                         told);
+    return rc;
+}
+
+static cJSON *told_json(const struct op *op, struct told *told)
+{
+    cJSON *json, *first = cJSON_GetArrayItem(told->array, 0);
+    char path[PATH_TEXT_MAX];
+
+    path_format(&op->path, path);
+    if (op->path.depth >= 3 && cJSON_GetArraySize(told->array) == 1 &&
+        strcmp(cJSON_GetObjectItemCaseSensitive(first, "path")->valuestring, path) == 0) {
+        json = cJSON_DetachItemFromArray(told->array, 0);
+        cJSON_Delete(told->array);
+        return json;
+    }
+    json = cJSON_CreateObject();
+    cJSON_AddStringToObject(json, "path", path);
+    cJSON_AddItemToObject(json, "values", told->array);
+    return json;
+}
+
+/* From what the device has told before; false when that is nothing, or too old. */
+static bool answer_told(struct call *c, const struct op *op, uint64_t max_age_s, bool stale)
+{
+    struct told told = {.array = cJSON_CreateArray()};
+    int64_t age_ms;
+    cJSON *json;
+
+    if (read_told(c, op, &told) < 0 || cJSON_GetArraySize(told.array) == 0) {
+        cJSON_Delete(told.array);
+        return false;
+    }
+    age_ms = clock_wall_ms() - told.oldest_ms;
+    if (age_ms < 0)
+        age_ms = 0;
+    if ((uint64_t)age_ms / 1000 > max_age_s) {
+        cJSON_Delete(told.array);
+        return false;
+    }
+    json = told_json(op, &told);
+    if (stale)
+        cJSON_AddBoolToObject(json, "stale", true);
+    c->age_s = age_ms / 1000;
+    call_json(c, MHD_HTTP_OK, json);
+    return true;
+}
+
+static void read_outcome(struct call *c)
+{
+    struct op *op = c->op;
+    int rc = op->result.rc;
+    enum source source;
+    uint64_t max_age_s;
+
+    if (op->durable || (rc != ERR_ASLEEP && rc != ERR_UNREGISTERED)) {
+        c->answer(c);
+        return;
+    }
+    if (!take_source(c, &source, &max_age_s))
+        return;
+    if (source == SOURCE_AUTO && answer_told(c, op, UINT64_MAX, true))
+        return;
+    if (durable_take(c, op))
+        durable_submit(c, op, read_outcome);
+}
+
+void resources_submit_read(struct call *c, struct op *op, void (*answer)(struct call *c))
+{
+    enum source source;
+    uint64_t max_age_s;
+
+    c->answer = answer;
+    if (!take_source(c, &source, &max_age_s)) {
+        op_free(op);
+        return;
+    }
+    if (source == SOURCE_CACHE || (source == SOURCE_AUTO && max_age_s != UINT64_MAX)) {
+        bool answered = answer_told(c, op, max_age_s, false);
+
+        if (!answered && source == SOURCE_CACHE)
+            problem_status(c, 404, "not-cached", "the device has not told this yet", NULL);
+        if (answered || source == SOURCE_CACHE) {
+            op_free(op);
+            return;
+        }
+    }
+    call_submit(c, op, read_outcome);
+}
+
 void resources_read(struct call *c)
 {
     struct op *op = op_with_format(c, OP_READ);
 
     if (op)
-        call_submit(c, op, read_finished);
+        resources_submit_read(c, op, read_answer);
 }
 
 /* ---- write, create, execute ---- */
@@ -152,6 +290,14 @@ static void changed(struct call *c)
     snprintf(rest, sizeof(rest), "resources%s", path);
     call_location(c, rest, location, sizeof(location));
     call_json_location(c, MHD_HTTP_CREATED, json, location);
+}
+
+static void submit_change(struct call *c, struct op *op /* takes */)
+{
+    if (durable_take(c, op))
+        durable_submit(c, op, changed);
+    else
+        op_free(op);
 }
 
 static bool take_values(struct call *c, struct op *op, const struct path *base)
@@ -221,7 +367,7 @@ void resources_put(struct call *c)
         op_free(op);
         return;
     }
-    call_submit(c, op, changed);
+    submit_change(c, op);
 }
 
 /* {"instance":1,"values":[…]}: paths may be absolute, or the instance may be given once. */
@@ -252,7 +398,7 @@ static void create(struct call *c)
             return;
         }
     }
-    call_submit(c, op, changed);
+    submit_change(c, op);
 }
 
 static void update(struct call *c)
@@ -265,7 +411,7 @@ static void update(struct call *c)
         op_free(op);
         return;
     }
-    call_submit(c, op, changed);
+    submit_change(c, op);
 }
 
 static void execute(struct call *c)
@@ -283,7 +429,7 @@ static void execute(struct call *c)
     }
     if (arguments)
         op->text = mem_text(arguments->valuestring, strlen(arguments->valuestring));
-    call_submit(c, op, changed);
+    submit_change(c, op);
 }
 
 void resources_post(struct call *c)
@@ -319,7 +465,7 @@ void resources_delete(struct call *c)
     struct op *op = call_op(c, OP_DELETE);
 
     if (op)
-        call_submit(c, op, changed);
+        submit_change(c, op);
 }
 
 /* ---- discover ---- */

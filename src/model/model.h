@@ -476,6 +476,8 @@ struct op {
     uint64_t deadline;    /* monotonic ms; of a durable one: how long the submitter waits */
     bool durable;
     bool stored;           /* durable: the store has it; kept by who executes it */
+    bool patient;          /* durable: the submitter waits until `deadline` also while the device
+                              sleeps; otherwise ERR_ACCEPTED as soon as it is stored */
     bool repeatable;       /* durable Execute, Create: the operator says that twice does no harm */
     uint8_t priority;      /* enum op_priority; higher ones go before lower ones that wait */
     int64_t created_ms;    /* Unix ms */
