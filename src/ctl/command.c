@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define PATH_MAX_TEXT 4096
 #define FILE_MAX (16 * 1024 * 1024)
 
 struct command {
@@ -12,65 +11,8 @@ struct command {
     const char *arguments;     /* for the usage */
     const char *text;
     int min, max; /* arguments after the name */
-    enum ctl_exit (*run)(const struct ctl *ctl, char **argv, int argc);
+    ctl_command *run;
 };
-
-/* ---- building requests ---- */
-
-/* "/v1/devices/<ep>/<what><path>" */
-static bool device_path(char out[PATH_MAX_TEXT], const char *endpoint, const char *what,
-                        const char *path, const char *query)
-{
-    char *escaped = http_escape(endpoint);
-    int n = -1;
-
-    if (escaped)
-        n = snprintf(out, PATH_MAX_TEXT, "/v1/devices/%s%s%s%s%s%s", escaped, what[0] ? "/" : "",
-                     what, path[0] && path[0] != '/' ? "/" : "", path, query);
-    mem_free(escaped);
-    return n > 0 && n < PATH_MAX_TEXT;
-}
-
-static const char *format_query(const struct ctl *ctl, char out[128])
-{
-    snprintf(out, 128, "%s%s", ctl->format ? "?format=" : "", ctl->format ? ctl->format : "");
-    return out;
-}
-
-/* Sends, prints a problem or hands the parsed body (may be NULL) to `show`. */
-static enum ctl_exit call(const struct ctl *ctl, const char *method, const char *path,
-                          const cJSON *body, void (*show)(const cJSON *))
-{
-    char *text = body ? cJSON_PrintUnformatted(body) : NULL;
-    struct http_reply reply;
-    enum ctl_exit outcome = CTL_DONE;
-    cJSON *json;
-    int rc = http_request(ctl, method, path, text, text ? strlen(text) : 0, NULL, &reply);
-
-    cJSON_free(text);
-    if (rc < 0)
-        return CTL_UNREACHABLE;
-    if (reply.status >= 400) {
-        outcome = print_problem(reply.status, reply.body);
-    } else if (show) {
-        json = cJSON_Parse(reply.body);
-        if (ctl->json && json) {
-            puts(reply.body); /* as it came: no number is read and written again */
-        } else if (json) {
-            print_clean(json);
-            show(json);
-        }
-        cJSON_Delete(json);
-    }
-    http_reply_free(&reply);
-    return outcome;
-}
-
-static enum ctl_exit too_long(void)
-{
-    fputs("lwm2m-serverctl: the argument is too long\n", stderr);
-    return CTL_USAGE;
-}
 
 /* ---- devices ---- */
 
@@ -78,7 +20,7 @@ static enum ctl_exit one_page(const struct ctl *ctl, const char *prefix, char *c
                               bool first, cJSON *all)
 {
     struct http_reply reply;
-    char path[PATH_MAX_TEXT];
+    char path[REQUEST_PATH_MAX];
     enum ctl_exit outcome = CTL_DONE;
     const cJSON *next;
     cJSON *page;
@@ -131,226 +73,25 @@ static enum ctl_exit run_devices(const struct ctl *ctl, char **argv, int argc)
 
 static enum ctl_exit run_show(const struct ctl *ctl, char **argv, int argc)
 {
-    char path[PATH_MAX_TEXT];
+    char path[REQUEST_PATH_MAX];
 
     (void)argc;
-    if (!device_path(path, argv[0], "", "", ""))
-        return too_long();
-    return call(ctl, "GET", path, NULL, print_device);
+    if (!request_device_path(path, argv[0], "", ""))
+        return request_too_long();
+    return request_send(ctl, "GET", path, NULL, print_device);
 }
 
 static enum ctl_exit run_deregister(const struct ctl *ctl, char **argv, int argc)
 {
-    char path[PATH_MAX_TEXT];
+    char path[REQUEST_PATH_MAX];
 
     (void)argc;
-    if (!device_path(path, argv[0], "", "", ""))
-        return too_long();
-    return call(ctl, "DELETE", path, NULL, NULL);
+    if (!request_device_path(path, argv[0], "", ""))
+        return request_too_long();
+    return request_send(ctl, "DELETE", path, NULL, NULL);
 }
 
-/* ---- resources ---- */
-
-static enum ctl_exit run_read(const struct ctl *ctl, char **argv, int argc)
-{
-    char path[PATH_MAX_TEXT], query[128];
-
-    (void)argc;
-    if (!device_path(path, argv[0], "resources", argv[1], format_query(ctl, query)))
-        return too_long();
-    return call(ctl, "GET", path, NULL, print_values);
-}
-
-/* Values are given as text; the server knows their type from the model. */
-static void put_value(cJSON *json, const struct ctl *ctl, const char *value)
-{
-    cJSON_AddStringToObject(json, "value", value);
-    if (ctl->type)
-        cJSON_AddStringToObject(json, "type", ctl->type);
-}
-
-/* "/3303/0/5601=1" pairs; false when one has no '='. */
-static bool put_pairs(cJSON *json, const struct ctl *ctl, char **argv, int argc)
-{
-    cJSON *values = cJSON_AddArrayToObject(json, "values");
-
-    for (int i = 0; i < argc; i++) {
-        char *equals = strchr(argv[i], '=');
-        cJSON *item;
-
-        if (!equals) {
-            fprintf(stderr, "lwm2m-serverctl: %s is not PATH=VALUE\n", argv[i]);
-            return false;
-        }
-        *equals = '\0';
-        item = cJSON_CreateObject();
-        cJSON_AddStringToObject(item, "path", argv[i]);
-        put_value(item, ctl, equals + 1);
-        cJSON_AddItemToArray(values, item);
-    }
-    return true;
-}
-
-static enum ctl_exit write_with(const struct ctl *ctl, const char *method, char **argv, int argc)
-{
-    char path[PATH_MAX_TEXT], query[128];
-    enum ctl_exit outcome = CTL_USAGE;
-    cJSON *json = cJSON_CreateObject();
-    bool single = argc == 3 && !(argv[2][0] == '/' && strchr(argv[2], '='));
-
-    if (single)
-        put_value(json, ctl, argv[2]);
-    if (!device_path(path, argv[0], "resources", argv[1], format_query(ctl, query)))
-        outcome = too_long();
-    else if (single || put_pairs(json, ctl, argv + 2, argc - 2))
-        outcome = call(ctl, method, path, json, NULL);
-    cJSON_Delete(json);
-    return outcome;
-}
-
-static enum ctl_exit run_write(const struct ctl *ctl, char **argv, int argc)
-{
-    return write_with(ctl, "PUT", argv, argc);
-}
-
-static enum ctl_exit run_update(const struct ctl *ctl, char **argv, int argc)
-{
-    return write_with(ctl, "POST", argv, argc);
-}
-
-static enum ctl_exit run_exec(const struct ctl *ctl, char **argv, int argc)
-{
-    char path[PATH_MAX_TEXT];
-    enum ctl_exit outcome;
-    cJSON *json = cJSON_CreateObject();
-
-    if (argc > 2)
-        cJSON_AddStringToObject(json, "arguments", argv[2]);
-    outcome = device_path(path, argv[0], "resources", argv[1], "")
-                  ? call(ctl, "POST", path, json, NULL)
-                  : too_long();
-    cJSON_Delete(json);
-    return outcome;
-}
-
-/* create EP /3303/1 /3303/1/5700=20: the instance is in the path, or left to the device. */
-static enum ctl_exit run_create(const struct ctl *ctl, char **argv, int argc)
-{
-    char path[PATH_MAX_TEXT], object[64], query[128];
-    const char *instance = argv[1][0] == '/' ? strchr(argv[1] + 1, '/') : NULL;
-    enum ctl_exit outcome = CTL_USAGE;
-    cJSON *json = cJSON_CreateObject();
-    uint64_t number;
-
-    snprintf(object, sizeof(object), "%.*s", (int)(instance ? instance - argv[1] : 60), argv[1]);
-    if (instance && view_u64(view_str(instance + 1), 65534, &number) < 0) {
-        fprintf(stderr, "lwm2m-serverctl: %s is not an object or an instance\n", argv[1]);
-    } else if (!device_path(path, argv[0], "resources", object, format_query(ctl, query))) {
-        outcome = too_long();
-    } else {
-        if (instance)
-            cJSON_AddNumberToObject(json, "instance", (double)number);
-        if (argc == 2 || put_pairs(json, ctl, argv + 2, argc - 2))
-            outcome = call(ctl, "POST", path, json, print_object);
-    }
-    cJSON_Delete(json);
-    return outcome;
-}
-
-static enum ctl_exit run_delete(const struct ctl *ctl, char **argv, int argc)
-{
-    char path[PATH_MAX_TEXT];
-
-    (void)argc;
-    if (!device_path(path, argv[0], "resources", argv[1], ""))
-        return too_long();
-    return call(ctl, "DELETE", path, NULL, NULL);
-}
-
-static enum ctl_exit run_discover(const struct ctl *ctl, char **argv, int argc)
-{
-    char path[PATH_MAX_TEXT], query[32] = "";
-
-    if (argc > 2)
-        snprintf(query, sizeof(query), "?depth=%.16s", argv[2]);
-    if (!device_path(path, argv[0], "discover", argv[1], query))
-        return too_long();
-    return call(ctl, "GET", path, NULL, print_links);
-}
-
-/* "pmin=5", "gt=" (unset) into an object of numbers; false when one is malformed. */
-static bool put_attributes(cJSON *json, char **argv, int argc)
-{
-    for (int i = 0; i < argc; i++) {
-        char *equals = strchr(argv[i], '=');
-        double number;
-
-        if (equals)
-            *equals = '\0';
-        if (!equals || equals[1] == '\0') {
-            cJSON_AddNullToObject(json, argv[i]);
-        } else if (view_double(view_str(equals + 1), &number) == ERR_OK) {
-            cJSON_AddNumberToObject(json, argv[i], number);
-        } else {
-            fprintf(stderr, "lwm2m-serverctl: %s is not a number\n", equals + 1);
-            return false;
-        }
-    }
-    return true;
-}
-
-static enum ctl_exit run_attributes(const struct ctl *ctl, char **argv, int argc)
-{
-    char path[PATH_MAX_TEXT];
-    enum ctl_exit outcome = CTL_USAGE;
-    cJSON *json = cJSON_CreateObject();
-
-    if (!device_path(path, argv[0], "attributes", argv[1], ""))
-        outcome = too_long();
-    else if (argc == 2)
-        outcome = call(ctl, "GET", path, NULL, print_object);
-    else if (put_attributes(json, argv + 2, argc - 2))
-        outcome = call(ctl, "PUT", path, json, NULL);
-    cJSON_Delete(json);
-    return outcome;
-}
-
-/* ---- observations and events ---- */
-
-static enum ctl_exit run_observe(const struct ctl *ctl, char **argv, int argc)
-{
-    char path[PATH_MAX_TEXT];
-    enum ctl_exit outcome = CTL_USAGE;
-    cJSON *json = cJSON_CreateObject(), *paths = cJSON_AddArrayToObject(json, "paths");
-
-    cJSON_AddItemToArray(paths, cJSON_CreateString(argv[1]));
-    if (!device_path(path, argv[0], "observations", "", ""))
-        outcome = too_long();
-    else if (put_attributes(cJSON_AddObjectToObject(json, "attributes"), argv + 2, argc - 2))
-        outcome = call(ctl, "POST", path, json, print_object);
-    cJSON_Delete(json);
-    return outcome;
-}
-
-static enum ctl_exit run_observations(const struct ctl *ctl, char **argv, int argc)
-{
-    char path[PATH_MAX_TEXT];
-
-    (void)argc;
-    if (!device_path(path, argv[0], "observations", "", ""))
-        return too_long();
-    return call(ctl, "GET", path, NULL, print_observations);
-}
-
-static enum ctl_exit run_cancel(const struct ctl *ctl, char **argv, int argc)
-{
-    char path[PATH_MAX_TEXT];
-
-    (void)argc;
-    if (!device_path(path, argv[0], "observations", argv[1], ""))
-        return too_long();
-    return call(ctl, "DELETE", path, NULL, NULL);
-}
+/* ---- events ---- */
 
 static int on_stream_line(void *ctx, const char *line)
 {
@@ -374,7 +115,7 @@ static int on_stream_line(void *ctx, const char *line)
 
 static enum ctl_exit run_watch(const struct ctl *ctl, char **argv, int argc)
 {
-    char path[PATH_MAX_TEXT] = "/v1/events";
+    char path[REQUEST_PATH_MAX] = "/v1/events";
     char *endpoint = argc > 0 ? http_escape(argv[0]) : NULL;
     int rc;
 
@@ -441,7 +182,7 @@ static enum ctl_exit run_model_list(const struct ctl *ctl, char **argv, int argc
 {
     (void)argv;
     (void)argc;
-    return call(ctl, "GET", "/v1/models", NULL, print_models);
+    return request_send(ctl, "GET", "/v1/models", NULL, print_models);
 }
 
 static enum ctl_exit run_config_check(const struct ctl *ctl, char **argv, int argc)
@@ -458,20 +199,20 @@ static enum ctl_exit run_ready(const struct ctl *ctl, char **argv, int argc)
 {
     (void)argv;
     (void)argc;
-    return call(ctl, "GET", "/readyz", NULL, print_object);
+    return request_send(ctl, "GET", "/readyz", NULL, print_object);
 }
 
 static enum ctl_exit run_reload(const struct ctl *ctl, char **argv, int argc)
 {
     (void)argv;
     (void)argc;
-    return call(ctl, "POST", "/admin/reload", NULL, NULL);
+    return request_send(ctl, "POST", "/admin/reload", NULL, NULL);
 }
 
 static enum ctl_exit run_backup(const struct ctl *ctl, char **argv, int argc)
 {
     enum ctl_exit outcome;
-    char absolute[PATH_MAX_TEXT];
+    char absolute[REQUEST_PATH_MAX];
     cJSON *json = cJSON_CreateObject();
 
     (void)argc;
@@ -480,7 +221,7 @@ static enum ctl_exit run_backup(const struct ctl *ctl, char **argv, int argc)
     else if (getcwd(absolute, sizeof(absolute) / 2))
         snprintf(absolute + strlen(absolute), sizeof(absolute) - strlen(absolute), "/%s", argv[0]);
     cJSON_AddStringToObject(json, "file", absolute);
-    outcome = call(ctl, "POST", "/admin/backup", json, NULL);
+    outcome = request_send(ctl, "POST", "/admin/backup", json, NULL);
     cJSON_Delete(json);
     return outcome;
 }
@@ -490,21 +231,29 @@ static const struct command commands[] = {
     {"show", NULL, "EP", "one device", 1, 1, run_show},
     {"deregister", NULL, "EP", "forget a registration; the device must register again", 1, 1,
      run_deregister},
-    {"read", NULL, "EP PATH", "read an object, instance or resource", 2, 2, run_read},
-    {"write", NULL, "EP PATH VALUE | EP PATH PATH=VALUE…", "write, replacing what was there", 3,
-     1000, run_write},
-    {"update", NULL, "EP PATH PATH=VALUE…", "write, leaving the rest", 3, 1000, run_update},
-    {"exec", NULL, "EP PATH [ARGUMENTS]", "execute a resource", 2, 3, run_exec},
+    {"read", NULL, "EP PATH…", "read objects, instances or resources", 2, 65, resource_read},
+    {"write", NULL, "EP PATH VALUE | EP PATH PATH=VALUE… | EP PATH=VALUE…",
+     "write, replacing what was there", 2, 1000, resource_write},
+    {"update", NULL, "EP PATH PATH=VALUE…", "write, leaving the rest", 3, 1000, resource_update},
+    {"exec", NULL, "EP PATH [ARGUMENTS]", "execute a resource", 2, 3, resource_exec},
     {"create", NULL, "EP /OBJECT[/INSTANCE] [PATH=VALUE…]", "create an object instance", 2, 1000,
-     run_create},
-    {"delete", NULL, "EP PATH", "delete an object instance", 2, 2, run_delete},
-    {"discover", NULL, "EP PATH [DEPTH]", "what is there, with attributes", 2, 3, run_discover},
+     resource_create},
+    {"delete", NULL, "EP PATH", "delete an object instance", 2, 2, resource_delete},
+    {"discover", NULL, "EP PATH [DEPTH]", "what is there, with attributes", 2, 3,
+     resource_discover},
     {"attributes", NULL, "EP PATH [NAME=NUMBER | NAME=]…", "show, set or unset attributes", 2, 20,
-     run_attributes},
-    {"observe", NULL, "EP PATH [NAME=NUMBER]…", "observe; notifications come with watch", 2, 20,
-     run_observe},
-    {"observations", NULL, "EP", "list observations", 1, 1, run_observations},
-    {"cancel", NULL, "EP ID", "cancel an observation", 2, 2, run_cancel},
+     resource_attributes},
+    {"observe", NULL, "EP PATH… [NAME=NUMBER]…", "observe; notifications come with watch", 2, 80,
+     resource_observe},
+    {"observations", NULL, "EP", "list observations", 1, 1, resource_observations},
+    {"cancel", NULL, "EP ID", "cancel an observation", 2, 2, resource_cancel},
+    {"history", NULL, "EP [PATH]", "what the device has told, newest first", 1, 2,
+     resource_history},
+    {"timeline", NULL, "EP", "what has happened to the device, newest first", 1, 1,
+     operation_timeline},
+    {"operations", NULL, "[EP]", "list operations, newest first", 0, 1, operation_list},
+    {"operation", "show", "ID", "one operation with its attempts", 1, 1, operation_show},
+    {"operation", "cancel", "ID", "cancel an operation that was not sent", 1, 1, operation_cancel},
     {"watch", NULL, "[EP]", "events as they happen", 0, 1, run_watch},
     {"model", "list", "", "known object definitions", 0, 0, run_model_list},
     {"model", "import", "FILE…", "import object definitions (OMA XML)", 1, 1000, run_model_import},

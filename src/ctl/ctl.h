@@ -20,7 +20,8 @@ enum ctl_exit {
     CTL_USAGE = 2,       /* the command line is wrong */
     CTL_UNREACHABLE = 3, /* no server answers */
     CTL_DEVICE = 4,      /* the device answered with an error */
-    CTL_NO_ANSWER = 5    /* the device did not answer */
+    CTL_NO_ANSWER = 5,   /* the device did not answer */
+    CTL_WAITING = 6      /* accepted; the operation waits for the device */
 };
 
 struct ctl {
@@ -30,6 +31,9 @@ struct ctl {
     const char *format; /* content format asked for, or NULL */
     const char *type;   /* value type of a write, or NULL */
     const char *server; /* lwm2m-serverd, for config check */
+    /* Of operations, as given or NULL: query parameters and headers of the same names. */
+    const char *ttl, *priority, *retry, *source, *max_age, *key;
+    const char *prefer; /* "respond-async" or "wait=…" */
     bool json;
 };
 
@@ -65,6 +69,32 @@ void print_object(const cJSON *object); /* key and value, a line each */
 void print_event(const cJSON *event);
 /* A problem document on standard error; the exit status that says the same. */
 enum ctl_exit print_problem(long status, const char *body);
+
+void print_operations(const cJSON *page);
+void print_operation(const cJSON *operation);
+void print_timeline(const cJSON *page);
+
+/* ---- request: what commands are made of ---- */
+
+#define REQUEST_PATH_MAX 4096
+/* "/v1/devices/<ep>/<what><path>"; false when it is too long. */
+bool request_device_path(char out[REQUEST_PATH_MAX], const char *endpoint, const char *what,
+                         const char *path);
+/* Adds the options that have a query parameter. */
+bool request_options(const struct ctl *ctl, char path[REQUEST_PATH_MAX]);
+enum ctl_exit request_too_long(void);
+/* Sends, prints a problem, tells of an operation that waits, or hands the parsed body (may be
+ * NULL) to `show`. */
+enum ctl_exit request_send(const struct ctl *ctl, const char *method, const char *path,
+                           const cJSON *body, void (*show)(const cJSON *));
+
+/* ---- resource, operation: commands ---- */
+
+typedef enum ctl_exit ctl_command(const struct ctl *ctl, char **argv, int argc);
+ctl_command resource_read, resource_write, resource_update, resource_exec, resource_create,
+    resource_delete, resource_discover, resource_attributes, resource_observe,
+    resource_observations, resource_cancel, resource_history;
+ctl_command operation_list, operation_show, operation_cancel, operation_timeline;
 
 /* ---- command ---- */
 

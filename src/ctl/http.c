@@ -45,6 +45,14 @@ static int begin(const struct ctl *ctl, const char *method, const char *path, st
         snprintf(header, sizeof(header), "Authorization: Bearer %s", ctl->token);
         r->headers = curl_slist_append(r->headers, header);
     }
+    if (ctl->key) {
+        snprintf(header, sizeof(header), "Idempotency-Key: %s", ctl->key);
+        r->headers = curl_slist_append(r->headers, header);
+    }
+    if (ctl->prefer) {
+        snprintf(header, sizeof(header), "Prefer: %s", ctl->prefer);
+        r->headers = curl_slist_append(r->headers, header);
+    }
     r->headers = curl_slist_append(r->headers, "Expect:");
     return ERR_OK;
 }

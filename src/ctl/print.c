@@ -118,7 +118,10 @@ static void put_value(const cJSON *value)
 {
     printf("%-20s ", text_of(value, "path"));
     put_scalar(cJSON_GetObjectItemCaseSensitive(value, "value"));
-    printf("  (%s)\n", text_of(value, "type"));
+    printf("  (%s)", text_of(value, "type"));
+    if (cJSON_GetObjectItemCaseSensitive(value, "time"))
+        printf("  %s", text_of(value, "time"));
+    putchar('\n');
 }
 
 void print_values(const cJSON *answer)
@@ -155,14 +158,57 @@ void print_observations(const cJSON *page)
 {
     const cJSON *o;
 
-    printf("%-18s %-20s %-8s %s\n", "ID", "PATH", "STATE", "SINCE");
+    printf("%-18s %-8s %-24s %s\n", "ID", "STATE", "SINCE", "PATHS");
     cJSON_ArrayForEach(o, cJSON_GetObjectItemCaseSensitive(page, "observations"))
     {
-        const cJSON *path = cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(o, "paths"), 0);
+        const cJSON *path;
 
-        printf("%-18s %-20s %-8s %s\n", text_of(o, "id"),
-               cJSON_IsString(path) ? path->valuestring : "-", text_of(o, "state"),
-               text_of(o, "since"));
+        printf("%-18s %-8s %-24s", text_of(o, "id"), text_of(o, "state"), text_of(o, "since"));
+        cJSON_ArrayForEach(path, cJSON_GetObjectItemCaseSensitive(o, "paths"))
+            printf(" %s", cJSON_IsString(path) ? path->valuestring : "-");
+        putchar('\n');
+    }
+}
+
+void print_operations(const cJSON *page)
+{
+    const cJSON *o;
+
+    printf("%-36s  %-13s %-16s %-20s %s\n", "ID", "STATE", "KIND", "PATH", "ENDPOINT");
+    cJSON_ArrayForEach(o, cJSON_GetObjectItemCaseSensitive(page, "operations"))
+        printf("%-36s  %-13s %-16s %-20s %s\n", text_of(o, "id"), text_of(o, "state"),
+               text_of(o, "kind"), text_of(o, "path"), text_of(o, "endpoint"));
+}
+
+void print_operation(const cJSON *operation)
+{
+    const cJSON *item, *attempt;
+
+    cJSON_ArrayForEach(item, operation)
+    {
+        if (strcmp(item->string, "attempts") == 0)
+            continue;
+        printf("%-16s ", item->string);
+        put_scalar(item);
+        putchar('\n');
+    }
+    cJSON_ArrayForEach(attempt, cJSON_GetObjectItemCaseSensitive(operation, "attempts"))
+        printf("%-16s sent %s, answered %s, code %s\n", "attempt", text_of(attempt, "sentAt"),
+               text_of(attempt, "answeredAt"), text_of(attempt, "code"));
+}
+
+void print_timeline(const cJSON *page)
+{
+    const cJSON *e;
+
+    cJSON_ArrayForEach(e, cJSON_GetObjectItemCaseSensitive(page, "timeline"))
+    {
+        printf("%s  %-19s", text_of(e, "time"), text_of(e, "type"));
+        if (cJSON_GetObjectItemCaseSensitive(e, "detail"))
+            printf(" %s", text_of(e, "detail"));
+        if (cJSON_GetObjectItemCaseSensitive(e, "reason"))
+            printf(" (%s)", text_of(e, "reason"));
+        putchar('\n');
     }
 }
 
@@ -189,6 +235,11 @@ void print_event(const cJSON *event)
     {
         printf("  %s=", text_of(value, "path"));
         put_scalar(cJSON_GetObjectItemCaseSensitive(value, "value"));
+    }
+    if (cJSON_GetObjectItemCaseSensitive(event, "operation")) {
+        const cJSON *o = cJSON_GetObjectItemCaseSensitive(event, "operation");
+
+        printf("  %s %s %s", text_of(o, "kind"), text_of(o, "path"), text_of(o, "state"));
     }
     if (cJSON_GetObjectItemCaseSensitive(event, "reason"))
         printf("  (%s)", text_of(event, "reason"));
