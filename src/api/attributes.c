@@ -99,6 +99,8 @@ static void show_finished(struct call *c)
     struct op *op = c->op;
     cJSON *json;
 
+    if (durable_later(c, show_finished))
+        return;
     if (op->result.rc < 0) {
         problem_of_op(c, op);
         return;

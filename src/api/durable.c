@@ -243,3 +243,14 @@ void durable_submit(struct call *c, struct op *op, void (*outcome)(struct call *
     c->outcome = outcome;
     call_submit(c, op, settle);
 }
+
+bool durable_later(struct call *c, void (*outcome)(struct call *c))
+{
+    struct op *op = c->op;
+
+    if (op->durable || (op->result.rc != ERR_ASLEEP && op->result.rc != ERR_UNREGISTERED))
+        return false;
+    if (durable_take(c, op))
+        durable_submit(c, op, outcome);
+    return true;
+}

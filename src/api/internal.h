@@ -135,6 +135,9 @@ bool durable_take(struct call *c, struct op *op);
 /* Has it executed by its device, or kept by the store for one that is away. `outcome` answers when
  * it is settled in time; else the answer is 202 with the operation. */
 void durable_submit(struct call *c, struct op *op /* takes */, void (*outcome)(struct call *c));
+/* c->op has ended because its device sleeps or is away: submits it again, as a durable one. False
+ * when it ended otherwise. */
+bool durable_later(struct call *c, void (*outcome)(struct call *c));
 
 /* ---- resources ---- */
 

@@ -229,8 +229,7 @@ static void read_outcome(struct call *c)
         return;
     if (source == SOURCE_AUTO && answer_told(c, op, UINT64_MAX, true))
         return;
-    if (durable_take(c, op))
-        durable_submit(c, op, read_outcome);
+    durable_later(c, read_outcome);
 }
 
 void resources_submit_read(struct call *c, struct op *op, void (*answer)(struct call *c))
@@ -514,6 +513,8 @@ static void discover_finished(struct call *c)
     cJSON *json;
     char path[PATH_TEXT_MAX];
 
+    if (durable_later(c, discover_finished))
+        return;
     if (op->result.rc < 0) {
         problem_of_op(c, op);
         return;
