@@ -356,6 +356,12 @@ class Device:
             node = node.setdefault(part, {})
         node[path[-1]] = value
 
+    def encode(self, number, path, value):
+        return formats.encode(number, path, value)
+
+    def decode(self, number, path, data):
+        return formats.decode(number, path, data, self.kinds)
+
     def kinds(self, path):
         """The type of a resource; a path without an instance is one in a Create."""
         kind = MODEL.get((path[0], path[-1]), (None, ""))[0]
@@ -456,7 +462,7 @@ class Device:
         for number in choices:
             try:
                 return self._message(
-                    "2.05", formats.encode(number, self.alternate + seen.path, value), number
+                    "2.05", self.encode(number, self.alternate + seen.path, value), number
                 )
             except NotRepresentable:
                 if seen.accept is not None:
@@ -504,7 +510,7 @@ class Device:
         prefix = formats.parts(self.alternate)
         entries = [
             (path[len(prefix) :], value)
-            for path, value in formats.decode(seen.content_format, seen.path, seen.payload, self.kinds)
+            for path, value in self.decode(seen.content_format, seen.path, seen.payload)
         ]
         if any("W" not in self.operations(path) for path, _ in entries):
             return self._message("4.05")
@@ -542,7 +548,7 @@ class Device:
         instances = self.objects[levels[0]]
         if seen.content_format not in self.formats:
             return self._message("4.15")
-        entries = formats.decode(seen.content_format, seen.path, seen.payload, self.kinds)
+        entries = self.decode(seen.content_format, seen.path, seen.payload)
         if all(len(path) == 2 for path, _ in entries):  # the device chooses the instance
             free = next(number for number in range(65535) if number not in instances)
             entries = [(path[:1] + (free,) + path[1:], value) for path, value in entries]
