@@ -49,11 +49,48 @@ static cJSON *to_json(const struct op_observation *o)
     return json;
 }
 
+/* A wish of a device that is away, as the store keeps it. */
+static int add_wish(void *ctx, const struct observation *o)
+{
+    struct op_observation row = {.token = o->token, .path = o->path};
+    struct view paths = view_sub(o->paths, 0, sizeof(row.paths) - 1);
+    struct view attributes = view_sub(o->attributes, 0, sizeof(row.attributes) - 1);
+
+    if (paths.n > 0)
+        memcpy(row.paths, paths.p, paths.n);
+    if (attributes.n > 0)
+        memcpy(row.attributes, attributes.p, attributes.n);
+    cJSON_AddItemToArray(ctx, to_json(&row));
+    return ERR_OK;
+}
+
+static void list_wishes(struct call *c)
+{
+    struct reader *reader = api_reader(c->api);
+    cJSON *json = cJSON_CreateObject();
+    cJSON *array = cJSON_AddArrayToObject(json, "observations");
+    int rc = reader ? read_known(reader, view_str(c->endpoint)) : ERR_STORE;
+
+    if (rc == ERR_OK)
+        rc = read_wanted(reader, view_str(c->endpoint), add_wish, array);
+    if (rc < 0) {
+        cJSON_Delete(json);
+        problem_respond(c, rc == ERR_NOTFOUND ? ERR_UNREGISTERED : rc, NULL);
+        return;
+    }
+    cJSON_AddNullToObject(json, "next");
+    call_json(c, MHD_HTTP_OK, json);
+}
+
 static void list_finished(struct call *c)
 {
     const struct op *op = c->op;
     cJSON *json, *array;
 
+    if (op->result.rc == ERR_UNREGISTERED) {
+        list_wishes(c);
+        return;
+    }
     if (op->result.rc < 0) {
         problem_of_op(c, op);
         return;
@@ -169,9 +206,50 @@ void observations_add(struct call *c)
     buf_fini(&query);
 }
 
+static void forgotten(struct call *c)
+{
+    if (c->txn->rc < 0)
+        problem_respond(c, c->txn->rc, NULL);
+    else
+        call_empty(c, MHD_HTTP_NO_CONTENT);
+}
+
+struct search {
+    uint64_t token;
+    bool found;
+};
+
+static int look(void *ctx, const struct observation *o)
+{
+    struct search *search = ctx;
+
+    search->found |= o->token == search->token;
+    return ERR_OK;
+}
+
+/* The device is away: the store forgets the wish, and nobody asks for it any more. */
+static void forget(struct call *c)
+{
+    struct reader *reader = api_reader(c->api);
+    struct search search = {.token = c->op->token};
+    struct txn *t = txn_new(TXN_DEL_OBSERVATION);
+
+    if (reader)
+        read_wanted(reader, view_str(c->endpoint), look, &search);
+    if (!t || !search.found) {
+        txn_free(t);
+        problem_respond(c, t ? ERR_NOTFOUND : ERR_NOMEM, "no such observation");
+        return;
+    }
+    t->token = search.token;
+    call_store(c, t, forgotten);
+}
+
 static void delete_finished(struct call *c)
 {
-    if (c->op->result.rc < 0)
+    if (c->op->result.rc == ERR_UNREGISTERED)
+        forget(c);
+    else if (c->op->result.rc < 0)
         problem_of_op(c, c->op);
     else
         call_empty(c, MHD_HTTP_NO_CONTENT);
