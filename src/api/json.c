@@ -1,5 +1,7 @@
 #include "api/internal.h"
 
+#define QUEUE_WINDOW_MS 93000 /* MAX_TRANSMIT_WAIT: how long a device in queue mode listens */
+
 #include <math.h>
 #include <stdio.h>
 
@@ -205,6 +207,18 @@ static void put_profiles(cJSON *json, struct view pid)
     }
 }
 
+/* A page of the store does not know who is awake: it goes by when a device was heard. */
+static const char *state_of(const struct registration *r, int64_t now_ms)
+{
+    bool awake = r->awake || r->seen_ms + QUEUE_WINDOW_MS > now_ms;
+
+    if (r->row == 0 || r->expires_ms <= now_ms)
+        return "offline";
+    if (r->awake_until_ms != 0)
+        awake = r->awake;
+    return r->queue_mode && !awake ? "asleep" : "registered";
+}
+
 /* When it was what. */
 static void put_times(cJSON *json, const struct registration *r)
 {
@@ -236,7 +250,7 @@ cJSON *json_registration(const struct registration *r, int64_t now_ms)
     put_view(json, "endpoint", r->endpoint);
     registration_id_format(r->id, text);
     cJSON_AddStringToObject(json, "registrationId", text);
-    cJSON_AddStringToObject(json, "state", r->expires_ms > now_ms ? "registered" : "offline");
+    cJSON_AddStringToObject(json, "state", state_of(r, now_ms));
     snprintf(text, sizeof(text), "%u.%u", r->version.major, r->version.minor);
     cJSON_AddStringToObject(json, "version", text);
     cJSON_AddNumberToObject(json, "lifetime", r->lifetime_s);
@@ -251,6 +265,7 @@ cJSON *json_registration(const struct registration *r, int64_t now_ms)
     put_profiles(json, r->profile);
     put_view_unless_empty(json, "parameters", r->unknown);
     put_objects(json, r->links);
+    json_time(json, "awakeUntil", r->awake_until_ms);
     put_times(json, r);
     return json;
 }

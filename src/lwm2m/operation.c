@@ -277,8 +277,7 @@ static void sends_or_waits(struct run *run, uint64_t now)
     struct op *canceller = run->canceller;
 
     run->canceller = NULL;
-    if (run->op->deadline != 0 && run->op->deadline <= now)
-        operation_release(run, now);
+    operation_part(run, now);
     if (run->slot && !queue_is_held(run->device) && presence_awake(run->device)) {
         transmit(run, now);
         return;
@@ -417,6 +416,22 @@ void operation_release(struct run *run, uint64_t now)
 {
     if (part(run, ERR_ACCEPTED) < 0)
         run->op->deadline = now + RETRY_MS; /* without memory he waits longer */
+}
+
+/* Somebody still waits for the outcome, and has no reason to any more. */
+static bool has_waited(const struct run *run, uint64_t now)
+{
+    const struct op *op = run->op;
+
+    if (!op->stored || op->done == forget || op->deadline == 0)
+        return false;
+    return op->deadline <= now || (!op->patient && !presence_awake(run->device));
+}
+
+void operation_part(struct run *run, uint64_t now)
+{
+    if (has_waited(run, now))
+        operation_release(run, now);
 }
 
 /* The submitter gets it, if he still waits; an unknown one is kept for a late answer. */

@@ -418,7 +418,6 @@ void queue_end_all(struct domain *d, struct device *dev, int rc, uint64_t now)
 void queue_sleep(struct domain *d, struct device *dev, uint64_t now)
 {
     (void)d;
-    (void)now;
     if (dev->rare == NULL)
         return;
     list_each_safe(&dev->rare->runs, it, tmp)
@@ -427,6 +426,8 @@ void queue_sleep(struct domain *d, struct device *dev, uint64_t now)
 
         if (!run->op->durable && run->exchange == NULL)
             queue_finish(run, run->own ? ERR_CANCELLED : ERR_ASLEEP);
+        else if (run->op->durable)
+            operation_part(run, now);
     }
 }
 

@@ -178,6 +178,8 @@ struct op *operation_leave(struct run *run);
 void operation_drop(struct run *run, int rc);
 /* The submitter has waited long enough. */
 void operation_release(struct run *run, uint64_t now);
+/* Lets a submitter go whose time is up, or who does not wait for a device that sleeps. */
+void operation_part(struct run *run, uint64_t now);
 bool operation_expired(const struct run *run, uint64_t now);
 /* The end of the domain: what the store has not taken yet is handed to it once more. */
 void operation_abandon_all(struct domain *d);
