@@ -150,6 +150,8 @@ struct op *call_op(struct call *c, enum op_kind kind)
     op->deadline = clock_mono_ms() + a->cfg.op_timeout_ms;
     pthread_mutex_lock(&a->conn_lock);
     op_id_new(&a->random, clock_wall_ms(), &op->id);
+    op_id_after(&a->last_id, &op->id);
+    a->last_id = op->id;
     pthread_mutex_unlock(&a->conn_lock);
     return op;
 }

@@ -51,6 +51,7 @@ struct api {
     pthread_cond_t tick;
     bool ticking, stopping;
     struct random random; /* operation ids; under conn_lock */
+    struct op_id last_id; /* likewise */
     size_t storing;       /* calls that wait for the store; under conn_lock */
     pthread_cond_t stored;
     pthread_mutex_t import_lock;

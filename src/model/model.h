@@ -405,6 +405,9 @@ struct op_id {
     uint8_t b[16]; /* UUIDv7, RFC 9562 */
 };
 void op_id_new(struct random *r, int64_t wall_ms, struct op_id *ret_id);
+/* Makes a new id follow the last one of the same maker, also within one millisecond (RFC 9562
+ * section 6.2): ids in order are operations in order. */
+void op_id_after(const struct op_id *last, struct op_id *id);
 void op_id_format(const struct op_id *id, char out[37]);
 /* The 36 characters of op_id_format, in any case; ERR_MALFORMED. */
 int op_id_parse(struct view v, struct op_id *ret_id);

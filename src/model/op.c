@@ -95,6 +95,15 @@ void op_id_format(const struct op_id *id, char out[37])
     }
 }
 
+void op_id_after(const struct op_id *last, struct op_id *id)
+{
+    if (memcmp(id->b, last->b, sizeof id->b) > 0)
+        return;
+    *id = *last;
+    for (unsigned i = sizeof id->b - 1; i > 8 && ++id->b[i] == 0; i--)
+        continue;
+}
+
 static int hex_digit(uint8_t c)
 {
     if (c >= '0' && c <= '9')

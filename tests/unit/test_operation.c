@@ -126,6 +126,16 @@ static void test_ids(void **state)
     text[8] = '0';
     assert_int_equal(op_id_parse(view_str(text), &back), ERR_MALFORMED);
     assert_int_equal(op_id_parse(VIEW_LIT("0190-"), &back), ERR_MALFORMED);
+    /* In order, also within a millisecond and when the clock is set back. */
+    for (int i = 0; i < 1000; i++) {
+        struct op_id next;
+
+        op_id_new(&r, 1700000000000 - i / 500, &next);
+        op_id_after(&id, &next);
+        assert_true(memcmp(next.b, id.b, sizeof id.b) > 0);
+        assert_int_equal(next.b[8] & 0xc0, 0x80);
+        id = next;
+    }
 }
 
 int main(void)
