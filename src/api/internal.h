@@ -195,7 +195,7 @@ cJSON *json_values(const struct path *asked, const struct batch *values, const c
                    int64_t default_ms);
 cJSON *json_registration(const struct registration *r, int64_t now_ms);
 /* A durable operation as the store keeps it. */
-cJSON *json_operation(const struct operation *o);
+cJSON *operations_json(const struct operation *o);
 cJSON *json_event(const struct event *e, const char *id);
 void json_time(cJSON *object, const char *key, int64_t unix_ms); /* absent when 0 */
 void json_integer(cJSON *object, const char *key, int64_t v);

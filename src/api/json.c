@@ -303,7 +303,7 @@ cJSON *json_event(const struct event *e, const char *id)
     if (e->values)
         cJSON_AddItemToObject(json, "values", value_array(e->values, NULL, e->time_ms));
     if (e->operation)
-        cJSON_AddItemToObject(json, "operation", json_operation(e->operation));
+        cJSON_AddItemToObject(json, "operation", operations_json(e->operation));
     if (e->rc < 0)
         cJSON_AddStringToObject(json, "reason", err_text(e->rc));
     if (e->detail)

@@ -102,7 +102,7 @@ static void put_result(cJSON *json, const struct operation *o)
     cJSON_AddItemToObject(json, "result", result);
 }
 
-cJSON *json_operation(const struct operation *o)
+cJSON *operations_json(const struct operation *o)
 {
     cJSON *json = cJSON_CreateObject();
     char text[64], id[37];
@@ -142,7 +142,7 @@ static int add_operation(void *ctx, const struct operation *o)
 {
     struct page *p = ctx;
 
-    cJSON_AddItemToArray(p->array, json_operation(o));
+    cJSON_AddItemToArray(p->array, operations_json(o));
     p->last = o->id;
     p->count++;
     return ERR_OK;
@@ -255,7 +255,7 @@ void operations_show(struct call *c)
     struct operation *o = find(c);
 
     if (o)
-        call_json(c, MHD_HTTP_OK, json_operation(o));
+        call_json(c, MHD_HTTP_OK, operations_json(o));
     mem_free(o);
 }
 
@@ -266,7 +266,7 @@ static void cancelled(struct call *c)
     if (c->op->result.rc < 0)
         problem_of_op(c, c->op);
     else if (o)
-        call_json(c, MHD_HTTP_OK, json_operation(o));
+        call_json(c, MHD_HTTP_OK, operations_json(o));
     mem_free(o);
 }
 
@@ -280,7 +280,7 @@ static void cancelled_in_store(struct call *c)
     }
     o = find(c);
     if (o)
-        call_json(c, MHD_HTTP_OK, json_operation(o));
+        call_json(c, MHD_HTTP_OK, operations_json(o));
     mem_free(o);
 }
 
