@@ -605,7 +605,8 @@ def test_operations_of_one_device_are_bounded(daemon, endpoint):
         assert [answer.status for answer in early] == [429] * 6, early
         assert all("Retry-After" in answer.headers for answer in early)
         one.rest.ok("DELETE", one.rest.device_path(endpoint))
-        assert sorted(call.result(30).status for call in calls)[0] >= 400
+        # What was only asked waits for the device to come back; what was under way has ended.
+        assert {call.result(30).status for call in calls} <= {202, 404, 409, 429}
 
 
 def test_events_that_fell_out_of_the_ring_are_a_gap(daemon, endpoint):
