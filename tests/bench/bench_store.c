@@ -194,6 +194,80 @@ static void renew(struct store *s, uint64_t devices)
     report("renewals, sorted", devices, seconds_since(start), gate.writer_us - before);
 }
 
+/* Operation n of a device; ids come from a hash behind a time, as UUIDv7 does. */
+static struct txn *operation_txn(enum txn_kind kind, uint64_t n, uint64_t devices,
+                                 enum op_state state)
+{
+    static const struct hash_key key = {3, 4};
+    struct txn *t = txn_new(kind), *device = put_txn(1 + n % devices, 1);
+    struct operation o = {.endpoint = device->registration->endpoint,
+                          .kind = OP_READ,
+                          .state = state,
+                          .path = {.id = {3, 0, 9}, .depth = 3},
+                          .format = FORMAT_NONE,
+                          .depth = -1,
+                          .created_ms = 1700000000000 + (int64_t)(n / 100),
+                          .result_format = FORMAT_TEXT};
+    struct wr w = wr_init(o.id.b, sizeof(o.id.b));
+
+    wr_u64(&w, (uint64_t)o.created_ms << 16);
+    wr_u64(&w, hash_u64(&key, n));
+    if (state != OP_STATE_QUEUED) {
+        o.attempt_count = 1;
+        o.attempts[0] = (struct op_attempt){.token = n, .sent_ms = o.created_ms + 1};
+    }
+    if (state == OP_STATE_DONE)
+        o.result = view_of("a result of some thirty bytes  ", 31);
+    if (!t || !(t->operation = operation_copy(&o)))
+        abort();
+    txn_free(device);
+    return t;
+}
+
+/* Each is stored, sent, and settled; a few hundred are under way. */
+static void operate(struct store *s, uint64_t count, uint64_t devices, const char *what)
+{
+    uint64_t start = clock_mono_ns(), before = gate.writer_us;
+
+    for (uint64_t n = 0; n < count + 2 * OUTSTANDING; n++) {
+        if (n < count)
+            submit(s, operation_txn(TXN_PUT_OPERATION, n, devices, OP_STATE_SENT), OUTSTANDING);
+        if (n >= OUTSTANDING && n - OUTSTANDING < count)
+            submit(s, operation_txn(TXN_SET_OPERATION, n - OUTSTANDING, devices, OP_STATE_DONE),
+                   OUTSTANDING);
+    }
+    wait_for(0);
+    report(what, count, seconds_since(start), gate.writer_us - before);
+}
+
+/* A value and a line of a device at a time. */
+static void tell(struct store *s, uint64_t count, uint64_t devices)
+{
+    uint64_t start = clock_mono_ns(), before = gate.writer_us;
+
+    for (uint64_t n = 0; n < count; n++) {
+        struct txn *t = txn_new(TXN_RECORD), *device = put_txn(1 + n % devices, 1);
+        struct view endpoint = device->registration->endpoint;
+        struct record r = {.path = {.id = {3303, 0, 5700}, .depth = 3},
+                           .value = {.type = VALUE_FLOAT, .u.float_ = (double)n / 10}};
+
+        t->entries = mem_new(sizeof(*t->entries));
+        t->entry_count = 1;
+        t->bytes = mem_text(endpoint.p, endpoint.n);
+        t->entries[0] = (struct entry){.endpoint = view_of(t->bytes, endpoint.n),
+                                       .time_ms = 1700000000000 + (int64_t)n,
+                                       .listed = true,
+                                       .type = EVENT_NOTIFICATION,
+                                       .values = batch_new(),
+                                       .origin = ORIGIN_NOTIFY};
+        must(batch_add(t->entries[0].values, &r), "record");
+        txn_free(device);
+        submit(s, t, OUTSTANDING);
+    }
+    wait_for(0);
+    report("records of a value and a line", count, seconds_since(start), gate.writer_us - before);
+}
+
 static int count_row(void *ctx, const struct registration *r)
 {
     uint64_t *after = ctx;
@@ -320,6 +394,8 @@ int main(int argc, char **argv)
     put(s, 1, devices / 5, 1, "updates that change something");
     renew(s, devices);
     renew(s, devices);
+    operate(s, devices / 10, devices, "operations, stored and settled");
+    tell(s, devices / 10, devices);
     page(path);
     copy(path);
     put(s, 1, devices / 10, 2, "registers anew, NORMAL");
