@@ -301,6 +301,7 @@ static void as_many_as_64_wait(void **state)
     }
     o = operation(65, DEVICE);
     assert_int_equal(put_dormant(f, &o), ERR_QUEUE);
+    assert_int_equal(put_operation(f, &o), ERR_QUEUE);
     o.endpoint = VIEW_LIT("device-00000002"); /* registered: its shard has a limit */
     assert_int_equal(put_operation(f, &o), ERR_OK);
     o = operation(10, DEVICE); /* one of them waits no more */
@@ -309,6 +310,22 @@ static void as_many_as_64_wait(void **state)
     o = operation(66, DEVICE);
     assert_int_equal(put_dormant(f, &o), ERR_OK);
     o = operation(67, DEVICE);
+    assert_int_equal(put_dormant(f, &o), ERR_QUEUE);
+}
+
+static void what_has_expired_does_not_wait(void **state)
+{
+    struct fixture *f = *state;
+    struct operation o;
+
+    put_devices(f->store, 1, 1);
+    leave(f, 1, 0);
+    for (uint64_t n = 1; n <= 65; n++) {
+        o = operation(n, DEVICE);
+        o.expires_ms = n == 7 ? 1000 : clock_wall_ms() + 600000;
+        assert_int_equal(put_dormant(f, &o), ERR_OK);
+    }
+    o = operation(66, DEVICE);
     assert_int_equal(put_dormant(f, &o), ERR_QUEUE);
 }
 
@@ -527,6 +544,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(dormant_ones_need_an_endpoint_that_is_away, fixture_setup,
                                         fixture_teardown),
         cmocka_unit_test_setup_teardown(as_many_as_64_wait, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(what_has_expired_does_not_wait, fixture_setup,
+                                        fixture_teardown),
         cmocka_unit_test_setup_teardown(a_register_takes_up_what_waits, fixture_setup,
                                         fixture_teardown),
         cmocka_unit_test_setup_teardown(as_many_as_256_are_taken_up, fixture_setup,

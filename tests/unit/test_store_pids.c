@@ -9,7 +9,7 @@ static int put(struct fixture *f, const char *id, const char *links, enum profil
 
     t->profile = mem_text(id, strlen(id));
     t->text = mem_text(links, strlen(links));
-    t->source = source;
+    t->source = (uint8_t)source;
     return run(f->store, t);
 }
 
