@@ -28,9 +28,9 @@ struct conf {
         read_body_limit, default_lifetime_s, grace_s, renewal_interval_s, store_queue_limit,
         keep_operations_s, keep_operations, keep_history_s, keep_history, keep_history_device,
         keep_timeline_s, keep_timeline, keep_timeline_device, keep_offline_s, keep_offline,
-        api_body_limit, api_connection_limit, api_idle_timeout_s, api_event_ring, limit_operations,
-        limit_device_operations, limit_device_observations, limit_devices, limit_durable_operations,
-        awake_window_s, timeline_lines_per_s;
+        api_body_limit, api_connection_limit, api_idle_timeout_s, api_event_ring,
+        api_operation_ttl_s, limit_operations, limit_device_operations, limit_device_observations,
+        limit_devices, limit_durable_operations, awake_window_s, timeline_lines_per_s;
     uint64_t log_level, log_format, replace_policy, store_synchronous; /* index of the choice */
     bool coap_steering;
 };

@@ -284,6 +284,7 @@ static int start_api(struct server *s)
     cfg.connection_limit = c->api_connection_limit;
     cfg.idle_timeout_s = (unsigned)c->api_idle_timeout_s;
     cfg.event_ring = c->api_event_ring;
+    cfg.operation_ttl_s = (uint32_t)c->api_operation_ttl_s;
     cfg.spool_dir = c->data_dir;
     rc = api_start(&cfg, &deps, &s->api, &failed);
     if (rc == ERR_EXISTS && failed < cfg.listen_count)
