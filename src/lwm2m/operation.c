@@ -408,7 +408,7 @@ static int part(struct run *run, int rc)
     own->result.sent_ms = his->result.sent_ms;
     own->done = forget;
     run->op = own;
-    manage_complete(run->domain, his, rc);
+    op_complete(his, rc);
     return ERR_OK;
 }
 
@@ -445,12 +445,16 @@ static void finish(struct run *run, uint64_t now)
     timer_stop(d->limits, &run->limit);
     answer_canceller(run, op->state == OP_STATE_CANCELLED ? ERR_OK : ERR_CONFLICT);
     if (op->state == OP_STATE_UNKNOWN && (op->done == forget || part(run, rc) == ERR_OK)) {
+        counter_add(d->counters, COUNTER_ops_completed, 1);
         late_keep(run, now);
         return;
     }
     late_forget(run);
     queue_free(run);
-    manage_complete(d, op, rc);
+    if (op->done == forget && op->result.late) /* counted when it became unknown */
+        op_complete(op, rc);
+    else
+        manage_complete(d, op, rc);
 }
 
 void operation_settle_done(struct domain *d, struct job *job, int rc, uint64_t now)
@@ -618,7 +622,7 @@ void operation_abandon_all(struct domain *d)
         else
             run->job->run = NULL;
         late_forget(run);
-        manage_complete(d, run->op, run->op->result.rc);
+        manage_complete(d, run->op, ERR_ACCEPTED); /* it may still be lost */
         queue_free(run);
     }
 }

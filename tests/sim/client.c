@@ -33,6 +33,7 @@ static uint64_t first_wait(struct client *c)
 
 static void transmit_bytes(struct client *c, const uint8_t *bytes, size_t n)
 {
+    c->listens_until = c->w->now + CLIENT_LISTENS;
     world_from_client(c->w, &c->flow, view_of(bytes, n));
 }
 
@@ -156,8 +157,11 @@ static void ask_register(struct client *c)
     c->lifetime_s = (uint32_t)world_between(c->w, c->style.lifetime_min, c->style.lifetime_max);
     wire_init(&m, WIRE_CON, 2, 0);
     snprintf(m.path, sizeof(m.path), "/rd");
-    snprintf(m.query, sizeof(m.query), "ep=%s&lt=%u&lwm2m=%s&b=U", c->endpoint, c->lifetime_s,
-             c->version);
+    snprintf(m.query, sizeof(m.query), "ep=%s&lt=%u&lwm2m=%s&b=U%s", c->endpoint, c->lifetime_s,
+             c->version,
+             !c->sleeper            ? ""
+             : c->version[2] == '0' ? "Q"
+                                    : "&Q");
     client_links(c, c->instances, links);
     m.format = 40;
     m.payload = view_str(links);
@@ -509,6 +513,7 @@ void client_init(struct client *c, struct world *w, unsigned index)
     c->version = versions[world_random(w, mem_count(versions))];
     c->alt = world_chance(w, c->style.alt_path) ? "/lwm2m" : "";
     c->long_body = world_chance(w, c->style.long_body);
+    c->sleeper = world_chance(w, c->style.sleeps);
     c->instances = 1;
     c->register_at = c->update_at = NEVER;
     c->mid = (uint16_t)world_random(w, 65536);

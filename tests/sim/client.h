@@ -13,6 +13,7 @@
 #define CLIENT_SPEAKS 12 /* Confirmable messages of its own under way, besides the request */
 #define CLIENT_INSTANCES 8
 #define CLIENT_REJECTED 64
+#define CLIENT_LISTENS (93 * SECOND)
 
 struct world;
 
@@ -25,6 +26,7 @@ struct client_style {
     uint32_t long_body; /* clients with a long manufacturer string */
     uint32_t alt_path;  /* clients with an alternate path */
     uint32_t sends;     /* Updates followed by a Send */
+    uint32_t sleeps;    /* clients in queue mode */
     uint32_t notify_min, notify_max;
 };
 
@@ -87,6 +89,8 @@ struct client {
     bool moved;      /* its address changed since the server last acknowledged it */
     const char *version, *alt;
     bool long_body;
+    bool sleeper;           /* queue mode: hears nothing after a while */
+    uint64_t listens_until; /* … of silence */
     struct flow flow;
     char location[WIRE_TEXT];
     uint64_t id; /* registration id of the location */

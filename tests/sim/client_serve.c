@@ -1,4 +1,5 @@
 /* The other half of a scripted client: what it does when the server asks. */
+#include "ledger.h"
 #include "world.h"
 
 #include <stdio.h>
@@ -291,6 +292,7 @@ static void put(struct client *c, struct reply *r, const struct wire *req)
         t = operator_ticket(c->w, strtoull(c->note, NULL, 10));
         world_check(c->w, t && is_for(c, t), "%s is written what nobody asked for", c->endpoint);
         t->written++;
+        ledger_carried_out(t, wire_token(req));
         r->m.code = 0x44;
     }
 }
@@ -305,9 +307,11 @@ static void execute(struct client *c, struct reply *r, const struct wire *req)
     world_check(c->w, t && is_for(c, t), "%s is to execute what nobody asked for: \"%s\"",
                 c->endpoint, text);
     /* A device that reboots has forgotten what it has heard. */
-    world_check(c->w, t->executed == 0 || t->boot != c->boots || c->w->cfg.reuse > 0,
+    world_check(c->w,
+                t->executed == 0 || t->boot != c->boots || c->w->cfg.reuse > 0 || t->repeatable,
                 "%s executes the operation %llu twice", c->endpoint, (unsigned long long)t->serial);
     t->executed++;
+    ledger_carried_out(t, wire_token(req));
     t->boot = c->boots;
     r->m.code = 0x44;
 }
@@ -317,7 +321,7 @@ static void post(struct client *c, struct reply *r, const struct wire *req)
     const char *path = own_path(c, req->path);
 
     r->m.code = 0x84;
-    if (path && strcmp(path, "/3/0/4") == 0) {
+    if (path && (strcmp(path, "/3/0/4") == 0 || strcmp(path, "/3/0/5") == 0)) {
         execute(c, r, req);
     } else if (path && strcmp(path, "/3303") == 0) {
         unsigned i = 1;

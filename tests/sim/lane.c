@@ -422,6 +422,38 @@ void lane_run(struct world *w, uint16_t lane)
     core_run(w->lanes[lane].core, w->now);
 }
 
+static int by_age(const void *a, const void *b)
+{
+    const struct operation *const *x = a, *const *y = b;
+
+    return memcmp((*x)->id.b, (*y)->id.b, sizeof((*x)->id.b));
+}
+
+static bool is_open(const struct operation *o)
+{
+    return !op_state_settled(o->state) || o->state == OP_STATE_UNKNOWN;
+}
+
+static void load_operations(struct world *w)
+{
+    size_t all = table_size(w->disk.operations), n = 0, pos = 0;
+    const struct operation **open = mem_new((all + 1) * sizeof(*open)), *o;
+
+    while ((o = table_next(w->disk.operations, &pos)) != NULL)
+        if (is_open(o) && disk_find(&w->disk, o->endpoint))
+            open[n++] = o;
+    qsort(open, n, sizeof(*open), by_age);
+    for (size_t i = 0; i < n; i++) {
+        struct directory_entry entry;
+        int rc = directory_find(w->dir, open[i]->endpoint, &entry);
+
+        if (rc == ERR_OK)
+            rc = core_load_operation(w->lanes[entry.shard].core, open[i], w->now);
+        world_check(w, rc == ERR_OK, "a stored operation was not loaded: %s", err_name(rc));
+    }
+    mem_free(open);
+}
+
 static void load(struct world *w, int64_t outage_ms)
 {
     const struct disk_row *row;
@@ -445,6 +477,7 @@ static void load(struct world *w, int64_t outage_ms)
             rc = core_load_observation(w->lanes[home].core, &o->o, w->now);
         world_check(w, rc == ERR_OK, "a stored observation was not loaded: %s", err_name(rc));
     }
+    load_operations(w);
 }
 
 /* What came back is what was durable. */

@@ -1,5 +1,6 @@
 #include "operator.h"
 
+#include "ledger.h"
 #include "world.h"
 
 #include <assert.h>
@@ -9,7 +10,7 @@
 
 /* ---- tickets ---- */
 
-static struct ticket *ticket_new(struct world *w, unsigned client, enum op_kind kind)
+struct ticket *operator_ticket_new(struct world *w, unsigned client, enum op_kind kind)
 {
     struct desk *o = &w->desk;
     struct ticket *t = mem_new(sizeof(*t));
@@ -130,6 +131,8 @@ void operator_event(struct world *w, const struct event *e)
 
     if (e->type == EVENT_OBSERVATION_ENDED)
         observation_ended(w, e);
+    if (e->type == EVENT_OPERATION)
+        ledger_event(w, e);
     if (e->type != EVENT_NOTIFICATION)
         return;
     watch = operator_watch(w, e->token);
@@ -144,10 +147,10 @@ void operator_event(struct world *w, const struct event *e)
 /* What may become of an operation in a world where devices come, go and talk badly. */
 static bool is_expected(int rc)
 {
-    static const int expected[] = {ERR_OK,           ERR_DEVICE,     ERR_TIMEOUT,  ERR_RESET,
-                                   ERR_UNREGISTERED, ERR_BUSY,       ERR_FULL,     ERR_LIMIT,
-                                   ERR_UNSUPPORTED,  ERR_NOTFOUND,   ERR_STOPPING, ERR_DISKFULL,
-                                   ERR_STORE,        ERR_INCOMPLETE, ERR_ACCEPTED};
+    static const int expected[] = {
+        ERR_OK,    ERR_DEVICE,     ERR_TIMEOUT,     ERR_RESET,    ERR_UNREGISTERED, ERR_BUSY,
+        ERR_FULL,  ERR_LIMIT,      ERR_UNSUPPORTED, ERR_NOTFOUND, ERR_STOPPING,     ERR_DISKFULL,
+        ERR_STORE, ERR_INCOMPLETE, ERR_ACCEPTED,    ERR_CONFLICT, ERR_ASLEEP};
 
     for (size_t i = 0; i < mem_count(expected); i++)
         if (rc == expected[i])
@@ -243,13 +246,16 @@ static void done(struct op *op)
         world_say(w, "operation %llu (%s of %s) ends with %s", (unsigned long long)t->serial,
                   op_kind_name(t->kind), op->endpoint, err_name(rc));
         w->desk.by_rc[-rc]++;
-        world_check(w, is_expected(rc) || w->cfg.forged, "operation %llu (%s) ends with %s",
-                    (unsigned long long)t->serial, op_kind_name(t->kind), err_name(rc));
+        if (t->durable)
+            ledger_done(t, op);
+        else
+            world_check(w, is_expected(rc) || w->cfg.forged, "operation %llu (%s) ends with %s",
+                        (unsigned long long)t->serial, op_kind_name(t->kind), err_name(rc));
         world_check(w, w->now <= t->deadline + LATE_MS + w->patience || rc == ERR_STOPPING,
                     "operation %llu (%s) ends %llu ms after its deadline",
                     (unsigned long long)t->serial, op_kind_name(t->kind),
                     (unsigned long long)(w->now - t->deadline));
-        if (rc == ERR_OK && !w->cfg.forged)
+        if (rc == ERR_OK && !w->cfg.forged && !t->durable)
             check_success(w, t, op);
     }
     op_free(op);
@@ -394,23 +400,38 @@ static uint64_t token_to_cancel(struct world *w, unsigned client)
 
 struct ticket *operator_ask(struct world *w, unsigned client, enum op_kind kind)
 {
-    struct ticket *t = ticket_new(w, client, kind);
-    struct op *op = op_new(kind, view_str(w->clients[client].endpoint));
-    int rc;
+    struct ticket *t = operator_ticket_new(w, client, kind);
+    struct op *op = operator_op_new(t);
+
+    if (kind == OP_OBSERVE_CANCEL)
+        t->token = token_to_cancel(w, client);
+    fill(w, t, op);
+    t->deadline = op->deadline = w->now + world_between(w, 5 * SECOND, 2 * MINUTE);
+    return operator_submit(t) ? t : NULL;
+}
+
+struct op *operator_op_new(struct ticket *t)
+{
+    struct op *op = op_new(t->kind, view_str(t->w->clients[t->client].endpoint));
 
     assert(op);
     t->op = op;
-    if (kind == OP_OBSERVE_CANCEL)
-        t->token = token_to_cancel(w, client);
     op->done = done;
     op->ctx = t;
-    fill(w, t, op);
-    t->deadline = op->deadline = w->now + world_between(w, 5 * SECOND, 2 * MINUTE);
-    world_say(w, "operation %llu (%s of %s)", (unsigned long long)t->serial, op_kind_name(kind),
+    return op;
+}
+
+bool operator_submit(struct ticket *t)
+{
+    struct world *w = t->w;
+    struct op *op = t->op;
+    int rc;
+
+    world_say(w, "operation %llu (%s of %s)", (unsigned long long)t->serial, op_kind_name(t->kind),
               op->endpoint);
     rc = world_submit(w, op);
     if (rc == ERR_OK)
-        return t;
+        return true;
     world_check(w, rc == ERR_UNREGISTERED || rc == ERR_LOADING, "an operation is refused: %s",
                 err_name(rc));
     t->done = true;
@@ -418,7 +439,7 @@ struct ticket *operator_ask(struct world *w, unsigned client, enum op_kind kind)
     t->rc = rc;
     w->desk.open--;
     op_free(op);
-    return NULL;
+    return false;
 }
 
 void operator_poke(struct world *w)

@@ -24,6 +24,12 @@ struct ticket {
     uint64_t token;
     unsigned executed, written; /* by the device */
     unsigned boot;              /* … in this life of it */
+    /* Of durable ones (ledger.h). */
+    bool durable, repeatable;
+    bool promised; /* somebody was told that it is stored */
+    bool sent, settled;
+    struct op_id id;
+    enum op_state state;
 };
 
 /* An observation that an operator was told of. */
@@ -50,6 +56,11 @@ struct desk {
 void operator_poke(struct world *w);
 /* NULL when the server has refused it at once. */
 struct ticket *operator_ask(struct world *w, unsigned client, enum op_kind kind);
+struct ticket *operator_ticket_new(struct world *w, unsigned client, enum op_kind kind);
+/* The operation of the ticket, which completes there. */
+struct op *operator_op_new(struct ticket *t);
+/* False when the server refuses it at once. */
+bool operator_submit(struct ticket *t);
 struct ticket *operator_ticket(struct world *w, uint64_t serial);
 void operator_event(struct world *w, const struct event *e);
 /* The observation of this token that an operator believes in, or NULL. */

@@ -253,6 +253,10 @@ static void to_client(struct world *w, const struct happening *h)
     lane_trace(w, "client", c ? c->index : UINT64_MAX, h->n, view_of(h->bytes, h->n));
     if (!c)
         return;
+    if (c->sleeper && w->now > c->listens_until) {
+        w->lost++;
+        return;
+    }
     client_input(c, &h->flow, view_of(h->bytes, h->n));
     world_client_timer(w, c);
 }
