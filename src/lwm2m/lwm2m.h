@@ -18,11 +18,24 @@
  *   otherwise, the newest counts. Names are never learned. In an Update a list without /1 or /3
  *   adds to the profiles of the registration, too; a whole one replaces everything.
  * - A client that omits lt does not expire before its /1/x/1 was read or written.
- * - One operation of a device is on the wire at a time (NSTART), in the order they came. When the
- *   device moves or registers anew they are sent again, but for Execute and Create that may have
- *   been done: those end with ERR_TIMEOUT.
+ * - One operation of a device is on the wire at a time (NSTART), by priority, then in the order
+ * they came. When the device moves or registers anew they are sent again, but for Execute and
+ * Create that may have been done: those end with ERR_TIMEOUT.
+ * - A durable operation: the store hears of it before anybody is told, of each attempt and its
+ * token before the datagram leaves, of the outcome before EVENT_OPERATION. At op.deadline its
+ * submitter gets ERR_ACCEPTED and it goes on. Nothing of it is in two places; the store guards
+ * that. What no answer means is in settle.c, answers that come later in late.c. When the device
+ * does not answer, durable operations wait until it is heard, or without queue mode for a minute
+ * and longer each time. They outlive the registration in the store and come back with the next
+ * Register.
+ * - A durable Read, Write or Write-Attributes that equals one which still waits, with nothing
+ * behind it that touches the same path, joins that: ERR_EXISTS with its id and state.
+ * - Queue mode: nothing is sent to a device whose window has closed (presence.c), ERR_ASLEEP for
+ *   what is not durable. Whatever it sends wakes it, and is answered before anything else is sent.
  * - An Observe that is answered without the option ends with ERR_UNSUPPORTED and the values. Asking
- *   for an observation that is active already returns it. Cancelling always ends it here.
+ *   for an observation that is active already returns it. Cancelling always ends it here. One that
+ * a sleeping or silent device leaves open is stored as wanted: ERR_ACCEPTED with its token.
+ * Cancelled while the device sleeps, it ends at once; its next notification is rejected.
  * - Notifications count from the present address only, unless an identity is proven.
  */
 #ifndef LWM2M_LWM2M_H
