@@ -250,6 +250,7 @@ bool durable_later(struct call *c, void (*outcome)(struct call *c))
 
     if (op->durable || (op->result.rc != ERR_ASLEEP && op->result.rc != ERR_UNREGISTERED))
         return false;
+    op->result.rc = ERR_OK;
     if (durable_take(c, op))
         durable_submit(c, op, outcome);
     return true;

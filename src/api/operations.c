@@ -102,8 +102,17 @@ static void put_result(cJSON *json, const struct operation *o)
     cJSON_AddItemToObject(json, "result", result);
 }
 
+/* One whose device never came back expires without anybody to say so. */
+static enum op_state state_of(const struct operation *o)
+{
+    bool over = o->expires_ms != 0 && o->expires_ms <= clock_wall_ms();
+
+    return o->state == OP_STATE_QUEUED && over ? OP_STATE_EXPIRED : o->state;
+}
+
 cJSON *operations_json(const struct operation *o)
 {
+    enum op_state state = state_of(o);
     cJSON *json = cJSON_CreateObject();
     char text[64], id[37];
 
@@ -113,7 +122,7 @@ cJSON *operations_json(const struct operation *o)
     cJSON_AddStringToObject(json, "kind", op_kind_name(o->kind));
     path_format(&o->path, text);
     cJSON_AddStringToObject(json, "path", text);
-    cJSON_AddStringToObject(json, "state", op_state_name(o->state));
+    cJSON_AddStringToObject(json, "state", op_state_name(state));
     cJSON_AddStringToObject(json, "priority", op_priority_name((enum op_priority)o->priority));
     json_time(json, "createdAt", o->created_ms);
     json_time(json, "expiresAt", o->expires_ms);
@@ -123,7 +132,7 @@ cJSON *operations_json(const struct operation *o)
     put_text(json, "idempotencyKey", o->key);
     put_request(json, o);
     put_attempts(json, o);
-    if (op_state_settled(o->state))
+    if (op_state_settled(state))
         put_result(json, o);
     snprintf(text, sizeof(text), "/v1/operations/%s", id);
     cJSON_AddStringToObject(json, "href", text);

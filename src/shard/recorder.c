@@ -1,5 +1,8 @@
 #include "shard/recorder.h"
 
+#include <stdio.h>
+
+#define DETAIL_MAX 128
 #define ENTRIES 256 /* handed over at once */
 #define DELAY_MS 200
 #define BYTES_MAX ((size_t)1 << 20) /* of names and details gathered */
@@ -181,11 +184,25 @@ static bool has_room(struct recorder *r, bool renewal, uint64_t now)
     return true;
 }
 
-/* Where it talks from, or why. */
-static struct view detail_of(const struct event *e, char text[ADDR_TEXT_MAX])
+/* "write /3/0/14 done 01a2…" */
+static struct view operation_text(const struct operation *o, char text[DETAIL_MAX])
+{
+    char path[PATH_TEXT_MAX], id[37];
+
+    path_format(&o->path, path);
+    op_id_format(&o->id, id);
+    snprintf(text, DETAIL_MAX, "%s %s %s %s", op_kind_name(o->kind), path, op_state_name(o->state),
+             id);
+    return view_str(text);
+}
+
+/* Where it talks from, what was asked of it, or why. */
+static struct view detail_of(const struct event *e, char text[DETAIL_MAX])
 {
     if (e->detail)
         return view_str(e->detail);
+    if (e->operation)
+        return operation_text(e->operation, text);
     if (e->type == EVENT_OBSERVATION_STARTED || e->type == EVENT_OBSERVATION_ENDED) {
         path_format(&e->path, text);
         return view_str(text);
@@ -196,7 +213,7 @@ static struct view detail_of(const struct event *e, char text[ADDR_TEXT_MAX])
     return view_str(text);
 }
 
-/* What is a line of the timeline; operations have a record of their own. */
+/* What is a line of the timeline. */
 static const bool listed[EVENT_TYPE_COUNT] = {
     [EVENT_REGISTERED] = true,
     [EVENT_UPDATED] = true,
@@ -210,11 +227,12 @@ static const bool listed[EVENT_TYPE_COUNT] = {
     [EVENT_AWAKE] = true,
     [EVENT_ASLEEP] = true,
     [EVENT_OVERDUE] = true,
+    [EVENT_OPERATION] = true,
 };
 
 static void add_line(struct recorder *r, const struct event *e, uint64_t now)
 {
-    char text[ADDR_TEXT_MAX];
+    char text[DETAIL_MAX];
 
     if (!has_room(r, e->renewal, now)) {
         counter_add(r->counters,
