@@ -258,6 +258,8 @@ static void on_datagram(void *ctx, uint32_t destination, struct view datagram)
         c->stats.unmatched++;
         return;
     }
+    if (c->ops.hears && !c->ops.hears(c->ctx, device))
+        return;
     if (p.code == PDU_EMPTY)
         on_empty(c, device, &p);
     else if (PDU_CODE_CLASS(p.code) != 0)

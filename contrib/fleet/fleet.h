@@ -22,6 +22,8 @@ enum fleet_mode {
     MODE_SERVE = 16,
     MODE_FLOOR = 32,
     MODE_REST = 64,
+    MODE_SUBMIT = 128,
+    MODE_SLEEPERS = 256,
 };
 
 struct options {
@@ -45,6 +47,9 @@ struct options {
     uint64_t max_retransmit;
     uint64_t notify_ms;
     uint64_t concurrency;
+    uint64_t awake_ms;
+    uint64_t within_ms; /* a wave of Updates */
+    uint64_t operations;
     bool random_order;
     bool notify_confirmable;
     const char *prefix; /* of the endpoint name */
@@ -61,6 +66,8 @@ void options_usage(unsigned modes);
 
 /* Set by SIGINT and SIGTERM; every mode ends soon after, with its report. */
 extern volatile sig_atomic_t main_stopped;
+/* SIGUSR1 since the start. */
+extern volatile sig_atomic_t main_signals;
 
 /* ---- hist: latencies, 3 % wide buckets ----------------------------------------------------- */
 
@@ -105,6 +112,9 @@ size_t swarm_registered(const struct swarm *s);
 uint32_t swarm_address(const struct swarm *s, uint32_t device);
 /* The device of an address; false when it is none of ours. */
 bool swarm_find(const struct swarm *s, uint32_t address, uint32_t *ret_device);
+
+/* The Location of a 2.01 becomes the id of the device. */
+void swarm_take_location(struct swarm_device *dev, const struct pdu *answer);
 
 /* ---- wire: one socket, a source address per datagram --------------------------------------- */
 
@@ -160,6 +170,8 @@ struct client_result {
 
 struct client_ops {
     void (*done)(void *ctx, uint32_t device, const struct client_result *r, uint64_t now_ns);
+    /* Whether it listens; NULL: all do, always. */
+    bool (*hears)(void *ctx, uint32_t device);
     /* A request of the server, answered through client_wire; NULL: they are ignored. */
     void (*request)(void *ctx, uint32_t device, const struct pdu *p, uint64_t now_ns);
     /* RST to something that is not an exchange of ours (a Non-confirmable notification). */
@@ -222,13 +234,76 @@ int object_execute(struct object_view *v, const struct path *p);
 int object_discover(const struct path *p, struct buf *out);
 /* The object list of a Register. */
 extern const char object_links[];
+/* The definitions of objects that this program carries; release with registry_unref. */
+int object_definitions(struct registry **ret_registry);
+
+/* ---- request: what the server asks --------------------------------------------------------- */
+
+struct request {
+    const struct pdu *pdu;
+    struct path path;
+    uint32_t accept, observe, format; /* UINT32_MAX: absent */
+    struct pdu_block block2;
+    bool has_query;
+};
+
+struct request_answer {
+    uint8_t code;
+    int32_t format;
+    uint32_t observe; /* UINT32_MAX: absent */
+    struct view body; /* of a 2.05; cut into blocks as the request wants */
+};
+#define REQUEST_ANSWER_NONE                                                                        \
+    {                                                                                              \
+        .format = FORMAT_NONE, .observe = UINT32_MAX                                               \
+    }
+
+/* Borrows p. ERR_BADOPTION, ERR_NOTFOUND (no such path), ERR_TOOLARGE (a body in blocks). */
+int request_parse(const struct pdu *p, struct request *ret_request);
+/* Sixteen bits of its token: with the message id they tell a repetition. */
+uint16_t request_mark(const struct pdu *p);
+struct request_answer request_refused(int rc);
+/* Piggybacked for a Confirmable request. */
+void request_reply(struct wire *w, const struct swarm *s, uint32_t device, const struct request *r,
+                   const struct request_answer *a);
+
+/* ---- serial: the order of operations ------------------------------------------------------- */
+
+/*
+ * The operations that `submit` hands in for each device are numbered from 0: a Write, an Execute, a
+ * Read and so on. Each carries its serial: as the value, as the argument, as the object instance.
+ */
+#define SERIAL_MAX 64
+
+enum serial_kind { SERIAL_WRITE, SERIAL_EXECUTE, SERIAL_READ, SERIAL_KINDS };
+
+enum serial_verdict {
+    SERIAL_IN_ORDER,
+    SERIAL_SKIPPED,  /* in order, but not the next */
+    SERIAL_DISORDER, /* after a later one */
+    SERIAL_AGAIN,    /* it has been here */
+};
+
+struct serial_track {
+    uint64_t seen; /* a bit each */
+    uint8_t next;
+};
+
+/* The HTTP request that hands in operation `serial` of a device; its length, or 0 without room. */
+size_t serial_request(char *out, size_t room, const char *endpoint, unsigned serial);
+/* What the request carries. ERR_NOTFOUND, ERR_METHOD or ERR_INVALID when it is none of these. */
+int serial_parse(const struct content_env *env, const struct request *r, enum serial_kind *ret_kind,
+                 unsigned *ret_serial);
+enum serial_verdict serial_track(struct serial_track *t, unsigned serial);
 
 /* ---- the modes ----------------------------------------------------------------------------- */
 
 int load_run(const struct options *o);
 int serve_run(const struct options *o);
 int floor_run(const struct options *o);
+/* Modes rest and submit. */
 int rest_run(const struct options *o);
+int sleepers_run(const struct options *o);
 
 /* ---- result: one line of JSON per run ------------------------------------------------------ */
 

@@ -32,23 +32,6 @@ struct load {
 
 /* ---- answers ---- */
 
-static void take_location(struct load *l, uint32_t device, const struct pdu *p)
-{
-    struct swarm_device *dev = &l->swarm.devices[device];
-    struct pdu_iter it = pdu_iter_init(p);
-    struct view value, last = VIEW_NONE;
-    uint32_t number;
-
-    while (pdu_iter_next(&it, &number, &value))
-        if (number == PDU_LOCATION_PATH)
-            last = value;
-    if (last.n > SWARM_ID_MAX)
-        return;
-    dev->id_len = (uint8_t)last.n;
-    if (last.n > 0)
-        memcpy(dev->id, last.p, last.n);
-}
-
 /* At once, by a write of its own: whoever kills the server next will ask for every line. */
 static void report_line(const struct load *l, uint32_t device)
 {
@@ -74,7 +57,7 @@ static void on_done(void *ctx, uint32_t device, const struct client_result *r, u
         l->last_ok_ns = now_ns;
     }
     if (r->kind == MESSAGE_REGISTER) {
-        take_location(l, device, r->answer);
+        swarm_take_location(&l->swarm.devices[device], r->answer);
         if (l->report >= 0)
             report_line(l, device);
     } else if (r->kind == MESSAGE_DEREGISTER) {
@@ -179,6 +162,8 @@ static enum message_kind kind_of(enum fleet_mode mode)
     case MODE_SERVE:
     case MODE_FLOOR:
     case MODE_REST:
+    case MODE_SUBMIT:
+    case MODE_SLEEPERS:
     default:
         return MESSAGE_REGISTER;
     }

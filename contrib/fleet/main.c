@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-volatile sig_atomic_t main_stopped;
+volatile sig_atomic_t main_stopped, main_signals;
 
 static const struct mode {
     const char *name;
@@ -19,6 +19,8 @@ static const struct mode {
     {"serve", MODE_SERVE, serve_run, "register, then live: answer, notify, update"},
     {"floor", MODE_FLOOR, floor_run, "answer every datagram with 2.04: the yardstick"},
     {"rest", MODE_REST, rest_run, "read a resource of each device through the REST API"},
+    {"submit", MODE_SUBMIT, rest_run, "hand in numbered operations for each device, by REST"},
+    {"sleepers", MODE_SLEEPERS, sleepers_run, "register, sleep; wake, answer, sleep again"},
 };
 
 static int usage(unsigned of)
@@ -37,12 +39,20 @@ static void on_signal(int number)
     main_stopped = 1;
 }
 
+static void on_user_signal(int number)
+{
+    (void)number;
+    main_signals++;
+}
+
 static void catch_signals(void)
 {
     struct sigaction action = {.sa_handler = on_signal};
+    struct sigaction user = {.sa_handler = on_user_signal, .sa_flags = SA_RESTART};
 
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGUSR1, &user, NULL);
     signal(SIGPIPE, SIG_IGN);
 }
 

@@ -12,6 +12,14 @@ void message_digits(uint32_t number, uint8_t *out)
     }
 }
 
+/* LwM2M 1.0 says it within the binding, later versions by a parameter of its own. */
+static const char *binding(const struct options *o)
+{
+    if (o->mode != MODE_SLEEPERS)
+        return "U";
+    return strcmp(o->version, "1.0") == 0 ? "UQ" : "U&Q";
+}
+
 /* A Register that fits every device but for the message id, the token and the eight digits. */
 int message_init(const struct options *o, struct messages *ret_messages)
 {
@@ -25,8 +33,8 @@ int message_init(const struct options *o, struct messages *ret_messages)
 
     endpoint_len = snprintf(query, sizeof(query), "ep=%s%08u", o->prefix, 0u);
     len = endpoint_len + snprintf(query + endpoint_len, sizeof(query) - (size_t)endpoint_len,
-                                  "&lt=%llu&lwm2m=%s&b=U", (unsigned long long)o->lifetime_s,
-                                  o->version);
+                                  "&lt=%llu&lwm2m=%s&b=%s", (unsigned long long)o->lifetime_s,
+                                  o->version, binding(o));
     pdu_begin(&w, m.register_bytes, sizeof(m.register_bytes), PDU_CON, PDU_POST, 0,
               view_of(token, sizeof(token)));
     pdu_put_path(&w, PDU_URI_PATH, VIEW_LIT("rd"));

@@ -1,5 +1,7 @@
 #include "fleet.h"
 
+#include "model/objects_data.h"
+
 #include <math.h>
 #include <stdio.h>
 
@@ -348,4 +350,18 @@ int object_discover(const struct path *p, struct buf *out)
         last = at;
     }
     return out->n ? out->rc : ERR_NOTFOUND;
+}
+
+int object_definitions(struct registry **ret_registry)
+{
+    struct registry *r = registry_new();
+    unsigned line;
+    int rc = r ? registry_load_tsv(r, view_of(objects_data, objects_data_size), &line) : ERR_NOMEM;
+
+    if (rc < 0) {
+        registry_unref(r);
+        return rc;
+    }
+    *ret_registry = r;
+    return ERR_OK;
 }

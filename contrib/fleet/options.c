@@ -5,8 +5,9 @@
 enum kind { UINT, DECIMAL_MS, TEXT, ADDR, RANDOM_ORDER, CONFIRMABLE };
 
 #define LOADS (MODE_REGISTER | MODE_UPDATE | MODE_DEREGISTER | MODE_STORM)
-#define DEVICES (LOADS | MODE_SERVE)
-#define ALL (DEVICES | MODE_FLOOR | MODE_REST)
+#define DEVICES (LOADS | MODE_SERVE | MODE_SLEEPERS)
+#define API (MODE_REST | MODE_SUBMIT)
+#define ALL (DEVICES | MODE_FLOOR | API)
 
 static const struct row {
     const char *name;
@@ -19,17 +20,25 @@ static const struct row {
 #define AT(field) offsetof(struct options, field)
     {"server", ADDR, AT(server), 0, 0, DEVICES, "CoAP address of the server (127.0.0.1:5683)"},
     {"listen", ADDR, AT(listen), 0, 0, MODE_FLOOR, "address to answer on (127.0.0.1:5683)"},
-    {"api", ADDR, AT(api), 0, 0, MODE_REST, "REST address of the server (127.0.0.1:8080)"},
-    {"devices", UINT, AT(devices), 1, 16000000, DEVICES | MODE_REST, "number of devices (1000)"},
-    {"first", UINT, AT(first), 0, 16000000, DEVICES | MODE_REST, "number of the first one (0)"},
-    {"prefix", TEXT, AT(prefix), 0, 0, DEVICES | MODE_REST,
+    {"api", ADDR, AT(api), 0, 0, API, "REST address of the server (127.0.0.1:8080)"},
+    {"devices", UINT, AT(devices), 1, 16000000, DEVICES | API, "number of devices (1000)"},
+    {"first", UINT, AT(first), 0, 16000000, DEVICES | API, "number of the first one (0)"},
+    {"prefix", TEXT, AT(prefix), 0, 0, DEVICES | API,
      "endpoint names are this and eight digits (fleet-)"},
     {"port", UINT, AT(port), 0, 65535, DEVICES, "local UDP port of all devices (any)"},
     {"state", TEXT, AT(state), 0, 0, DEVICES, "file that keeps the registrations between runs"},
     {"lifetime", UINT, AT(lifetime_s), 1, UINT32_MAX, DEVICES, "seconds (86400)"},
     {"version", TEXT, AT(version), 0, 0, DEVICES, "enabler version (1.1)"},
     {"window", UINT, AT(window), 1, CLIENT_WINDOW_MAX, DEVICES, "requests outstanding (200)"},
-    {"rate", UINT, AT(rate), 0, 10000000, DEVICES, "requests a second offered; 0: all it can"},
+    {"rate", UINT, AT(rate), 0, 10000000, LOADS | MODE_SERVE,
+     "requests a second offered; 0: all it can"},
+    {"rate", UINT, AT(rate), 0, 10000000, MODE_SLEEPERS,
+     "devices that wake each second, in turn; 0: all of them at each SIGUSR1"},
+    {"within", DECIMAL_MS, AT(within_ms), 1, 1000000000, MODE_SLEEPERS,
+     "seconds over which SIGUSR1 spreads them (60)"},
+    {"awake", DECIMAL_MS, AT(awake_ms), 1, 1000000000, MODE_SLEEPERS,
+     "seconds that a device listens after its last message (93)"},
+    {"operations", UINT, AT(operations), 1, SERIAL_MAX, MODE_SUBMIT, "of each device (3)"},
     {"count", UINT, AT(count), 1, UINT64_MAX, LOADS, "requests; otherwise one for each device"},
     {"seconds", DECIMAL_MS, AT(duration_ms), 1, 1000000000, ALL, "ends the run after this time"},
     {"active", UINT, AT(active), 1, 16000000, LOADS, "use so many, spread over all devices"},
@@ -41,9 +50,9 @@ static const struct row {
     {"notify", DECIMAL_MS, AT(notify_ms), 1, 1000000000, MODE_SERVE,
      "seconds between notifications (10)"},
     {"notify-as", CONFIRMABLE, AT(notify_confirmable), 0, 0, MODE_SERVE, "non or con"},
-    {"concurrency", UINT, AT(concurrency), 1, 4096, MODE_REST, "connections (64)"},
+    {"concurrency", UINT, AT(concurrency), 1, 4096, API, "connections (64)"},
     {"path", TEXT, AT(path), 0, 0, MODE_REST, "resource to read (/3303/0/5700)"},
-    {"seed", UINT, AT(seed), 0, UINT64_MAX, DEVICES | MODE_REST, "of what is random (1)"},
+    {"seed", UINT, AT(seed), 0, UINT64_MAX, DEVICES | API, "of what is random (1)"},
     {"cpu", UINT, AT(cpu), 0, 1023, ALL, "processor to stay on (any)"},
 #undef AT
 };
@@ -58,6 +67,9 @@ static const struct options defaults = {
     .max_retransmit = 4,
     .notify_ms = 10000,
     .concurrency = 64,
+    .awake_ms = 93000,
+    .within_ms = 60000,
+    .operations = 3,
     .prefix = "fleet-",
     .version = "1.1",
     .path = "/3303/0/5700",

@@ -1,7 +1,5 @@
 #include "fleet.h"
 
-#include "model/objects_data.h"
-
 #include <stdio.h>
 
 /*
@@ -15,7 +13,6 @@
 #define RETRY_MS 10000
 #define OBSERVATIONS_MAX 16 /* of one device */
 #define BODY_MAX 4096
-#define SZX_MAX 6
 #define SEQUENCE_MASK 0xffffffu /* RFC 7641 section 3.4 */
 
 struct watch {
@@ -56,21 +53,6 @@ struct serve {
     uint64_t registers, updates, requests, duplicates, notifications, observations;
 };
 
-/* A request, taken apart. */
-struct asked {
-    const struct pdu *pdu;
-    struct path path;
-    uint32_t accept, observe, format; /* UINT32_MAX: absent */
-    struct pdu_block block2;
-    bool has_query;
-};
-
-struct said {
-    uint8_t code;
-    int32_t format;
-    uint32_t observe; /* UINT32_MAX: absent */
-};
-
 /* ---- register and update ---- */
 
 static void again_in(struct serve *s, uint32_t device, uint64_t ms)
@@ -103,20 +85,6 @@ static void on_life_timer(void *ctx, struct timer *t, uint64_t now)
         again_in(s, device, BUSY_MS);
 }
 
-static void take_location(struct serve *s, uint32_t device, const struct pdu *p)
-{
-    struct swarm_device *dev = &s->swarm.devices[device];
-    struct pdu_iter it = pdu_iter_init(p);
-    struct view value;
-    uint32_t number;
-
-    while (pdu_iter_next(&it, &number, &value))
-        if (number == PDU_LOCATION_PATH && value.n > 0 && value.n <= SWARM_ID_MAX) {
-            memcpy(dev->id, value.p, value.n);
-            dev->id_len = (uint8_t)value.n;
-        }
-}
-
 /* ---- observations ---- */
 
 static struct watch **find_token(struct serve *s, uint32_t device, const struct pdu *p)
@@ -146,7 +114,7 @@ static void forget_observations(struct serve *s, uint32_t device)
 }
 
 /* The first notification comes at a time of its own within the interval. */
-static struct watch *add_observation(struct serve *s, uint32_t device, const struct asked *asked)
+static struct watch *add_observation(struct serve *s, uint32_t device, const struct request *asked)
 {
     struct watch **at = find_token(s, device, asked->pdu);
     struct watch *o;
@@ -288,61 +256,8 @@ static void on_reset(void *ctx, uint32_t device, uint16_t mid)
 
 /* ---- requests of the server ---- */
 
-static int take_option(struct asked *a, uint32_t number, struct view value, struct buf *path)
-{
-    switch (number) {
-    case PDU_URI_PATH:
-        buf_put_u8(path, '/');
-        buf_put_view(path, value);
-        return path->rc;
-    case PDU_URI_QUERY:
-        a->has_query = true;
-        return ERR_OK;
-    case PDU_ACCEPT:
-        return pdu_uint(value, &a->accept);
-    case PDU_CONTENT_FORMAT:
-        return pdu_uint(value, &a->format);
-    case PDU_OBSERVE:
-        return pdu_uint(value, &a->observe);
-    case PDU_BLOCK2:
-        return pdu_block_decode(value, &a->block2);
-    case PDU_BLOCK1: {
-        struct pdu_block block;
-        int rc = pdu_block_decode(value, &block);
-
-        return rc == ERR_OK && (block.more || block.num > 0) ? ERR_TOOLARGE : rc;
-    }
-    case PDU_URI_HOST:
-    case PDU_URI_PORT:
-        return ERR_OK;
-    default: /* RFC 7252 section 5.4.1: odd numbers are critical */
-        return number % 2 == 1 ? ERR_BADOPTION : ERR_OK;
-    }
-}
-
-static int take_apart(const struct pdu *p, struct asked *a)
-{
-    struct pdu_iter it = pdu_iter_init(p);
-    struct view value;
-    struct buf path;
-    uint32_t number;
-    int rc = ERR_OK;
-
-    *a = (struct asked){.pdu = p,
-                        .accept = UINT32_MAX,
-                        .observe = UINT32_MAX,
-                        .format = UINT32_MAX,
-                        .block2 = {.szx = SZX_MAX}};
-    buf_init(&path, PATH_TEXT_MAX);
-    while (rc == ERR_OK && pdu_iter_next(&it, &number, &value))
-        rc = take_option(a, number, value, &path);
-    if (rc == ERR_OK)
-        rc = path_parse(buf_view(&path), &a->path);
-    buf_fini(&path);
-    return rc == ERR_PATH ? ERR_NOTFOUND : rc;
-}
-
-static int do_get(struct serve *s, uint32_t device, const struct asked *a, struct said *say)
+static int do_get(struct serve *s, uint32_t device, const struct request *a,
+                  struct request_answer *say)
 {
     int rc;
 
@@ -371,7 +286,8 @@ static int do_get(struct serve *s, uint32_t device, const struct asked *a, struc
 }
 
 /* A Write replaces or updates; without a body it is Write-Attributes, which these devices lack. */
-static int do_write(struct serve *s, uint32_t device, const struct asked *a, struct said *say)
+static int do_write(struct serve *s, uint32_t device, const struct request *a,
+                    struct request_answer *say)
 {
     struct content_env env = {.registry = s->registry};
     int32_t format = a->format == UINT32_MAX ? FORMAT_NONE : (int32_t)a->format;
@@ -397,7 +313,8 @@ static int do_write(struct serve *s, uint32_t device, const struct asked *a, str
     return rc;
 }
 
-static int do_execute(struct serve *s, uint32_t device, const struct asked *a, struct said *say)
+static int do_execute(struct serve *s, uint32_t device, const struct request *a,
+                      struct request_answer *say)
 {
     char endpoint[OBJECT_NAME_MAX + 16];
     struct object_view v;
@@ -411,7 +328,8 @@ static int do_execute(struct serve *s, uint32_t device, const struct asked *a, s
     return rc;
 }
 
-static int act(struct serve *s, uint32_t device, const struct asked *a, struct said *say)
+static int act(struct serve *s, uint32_t device, const struct request *a,
+               struct request_answer *say)
 {
     switch (a->pdu->code) {
     case PDU_GET:
@@ -425,30 +343,12 @@ static int act(struct serve *s, uint32_t device, const struct asked *a, struct s
     }
 }
 
-static void reply(struct serve *s, uint32_t device, const struct asked *a, const struct said *say)
+static void reply(struct serve *s, uint32_t device, const struct request *asked,
+                  struct request_answer *say)
 {
-    const struct pdu *p = a->pdu;
-    bool confirmable = p->type == PDU_CON;
-    size_t size = PDU_BLOCK_SIZE(a->block2.szx), at = (size_t)a->block2.num * size;
-    struct view body = say->code == PDU_CONTENT ? buf_view(&s->body) : VIEW_NONE;
-    struct view part = view_sub(body, at, size), datagram;
-    struct pdu_writer w;
-
-    pdu_begin(&w, wire_reserve(client_wire(s->client)), WIRE_DATAGRAM_MAX,
-              confirmable ? PDU_ACK : PDU_NON, say->code,
-              confirmable ? p->mid : s->swarm.devices[device].mid++,
-              view_of(p->token, p->token_len));
-    if (say->observe != UINT32_MAX)
-        pdu_put_uint(&w, PDU_OBSERVE, say->observe);
     if (say->code == PDU_CONTENT)
-        pdu_put_uint(&w, PDU_CONTENT_FORMAT, (uint32_t)say->format);
-    if (body.n > size)
-        pdu_put_uint(&w, PDU_BLOCK2,
-                     pdu_block_encode((struct pdu_block){
-                         .num = a->block2.num, .more = at + size < body.n, .szx = a->block2.szx}));
-    pdu_put_payload(&w, part);
-    if (pdu_finish(&w, &datagram) == ERR_OK)
-        wire_commit(client_wire(s->client), swarm_address(&s->swarm, device), datagram.n);
+        say->body = buf_view(&s->body);
+    request_reply(client_wire(s->client), &s->swarm, device, asked, say);
 }
 
 /* NSTART is 1, so one request is enough to remember. A repeated Read is simply done again. */
@@ -464,18 +364,17 @@ static bool duplicate(struct serve *s, uint32_t device, const struct pdu *p, uin
 
 static void on_request(void *ctx, uint32_t device, const struct pdu *p, uint64_t now_ns)
 {
-    static const struct hash_key key = {7, 11};
     struct serve *s = ctx;
     struct life *life = &s->lives[device];
-    uint16_t token = (uint16_t)hash_bytes(&key, view_of(p->token, p->token_len));
-    struct said say = {.format = FORMAT_NONE, .observe = UINT32_MAX};
-    struct asked asked;
+    uint16_t token = request_mark(p);
+    struct request_answer say = REQUEST_ANSWER_NONE;
+    struct request asked;
     int rc;
 
     s->now_ms = now_ns / NS_PER_MS;
     if (p->type != PDU_CON && p->type != PDU_NON)
         return;
-    rc = take_apart(p, &asked);
+    rc = request_parse(p, &asked);
     if (duplicate(s, device, p, token)) {
         say.code = life->last_code;
         reply(s, device, &asked, &say);
@@ -485,8 +384,7 @@ static void on_request(void *ctx, uint32_t device, const struct pdu *p, uint64_t
     if (rc == ERR_OK)
         rc = act(s, device, &asked, &say);
     if (rc < 0)
-        say =
-            (struct said){.code = err_coap_code(rc), .format = FORMAT_NONE, .observe = UINT32_MAX};
+        say = request_refused(rc);
     life->last_mid = p->mid;
     life->last_token = token;
     life->last_code = say.code;
@@ -516,7 +414,7 @@ static void on_done(void *ctx, uint32_t device, const struct client_result *r, u
     }
     if (r->outcome == CLIENT_OK) {
         if (r->kind == MESSAGE_REGISTER) {
-            take_location(s, device, r->answer);
+            swarm_take_location(&s->swarm.devices[device], r->answer);
             forget_observations(s, device);
             s->registers++;
             life->told_lifetime_s = (uint32_t)s->o->lifetime_s;
@@ -609,20 +507,6 @@ static void live(struct serve *s)
            (unsigned long long)client_stats(s->client)->outcomes[CLIENT_LOST], result_cpu_s());
 }
 
-static int load_definitions(struct registry **ret)
-{
-    struct registry *r = registry_new();
-    unsigned line;
-    int rc = r ? registry_load_tsv(r, view_of(objects_data, objects_data_size), &line) : ERR_NOMEM;
-
-    if (rc < 0) {
-        registry_unref(r);
-        return rc;
-    }
-    *ret = r;
-    return ERR_OK;
-}
-
 static int serve_init(struct serve *s)
 {
     uint64_t now_ns = clock_mono_ns();
@@ -638,7 +522,7 @@ static int serve_init(struct serve *s)
         object_reset(&s->lives[i].state, (uint32_t)s->o->lifetime_s);
         s->lives[i].told_lifetime_s = (uint32_t)s->o->lifetime_s;
     }
-    rc = load_definitions(&s->registry);
+    rc = object_definitions(&s->registry);
     if (rc == ERR_OK)
         rc = client_new(s->o, &s->swarm, &serve_ops, s, now_ns, &s->client);
     return rc;

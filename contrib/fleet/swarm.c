@@ -124,3 +124,16 @@ bool swarm_find(const struct swarm *s, uint32_t address, uint32_t *ret_device)
     *ret_device = device;
     return true;
 }
+
+void swarm_take_location(struct swarm_device *dev, const struct pdu *answer)
+{
+    struct pdu_iter it = pdu_iter_init(answer);
+    struct view value;
+    uint32_t number;
+
+    while (pdu_iter_next(&it, &number, &value))
+        if (number == PDU_LOCATION_PATH && value.n > 0 && value.n <= SWARM_ID_MAX) {
+            memcpy(dev->id, value.p, value.n);
+            dev->id_len = (uint8_t)value.n;
+        }
+}

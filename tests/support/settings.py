@@ -34,6 +34,7 @@ KEYS = {
     "steering": ("coap", "steering"),
     "uplink_body_limit": ("coap", "uplink-body-limit"),
     "read_body_limit": ("coap", "read-body-limit"),
+    "awake_window_s": ("registration", "awake-window-s"),
     "grace_s": ("registration", "grace-s"),
     "replace_policy": ("registration", "replace-policy"),
     "api_listen": ("api", "listen"),
