@@ -114,6 +114,11 @@ void late_keep(struct run *run, uint64_t now)
     struct domain *d = run->domain;
     struct device *dev = device_by_endpoint(d, view_str(run->op->endpoint));
 
+    if (list_empty(&run->tokens)) { /* no attempt of it is without an answer */
+        op_free(run->op);
+        queue_free(run);
+        return;
+    }
     slim(run->op);
     run->place = RUN_LATE;
     run->device = dev;

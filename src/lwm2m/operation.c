@@ -489,8 +489,8 @@ static void take_late(struct domain *d, struct op *op, uint64_t now)
     run->domain = d;
     run->op = op;
     list_init(&run->tokens);
-    late_keep(run, now);
     late_await_all(run);
+    late_keep(run, now);
 }
 
 /* One that the store has. Takes op. */

@@ -411,6 +411,22 @@ static void test_late_answer_after_a_restart(void **state)
     assert_true(last_operation(f)->late);
 }
 
+/* It has answered, if with what we cannot take: nothing more is to come. */
+static void test_no_late_answer_to_come(void **state)
+{
+    struct fix *f = *state;
+    static const char body[33] = "abcdefghijklmnopabcdefghijklmnop";
+
+    f->d->cfg.read_body_limit = 16;
+    fix_start(f, fix_durable(f, OP_READ, 1, "/3/0/0"));
+    fix_answer_block(f, 1, FORMAT_TEXT, view_of(body, 32), (struct pdu_block){0, true, 0});
+    if (f->done_count == 0)
+        fix_answer_block(f, 1, FORMAT_TEXT, view_of(body, 32), (struct pdu_block){1, false, 0});
+    expect(f, OP_STATE_UNKNOWN);
+    assert_int_equal(f->done->result.rc, ERR_TOOLARGE);
+    assert_null(fix_find(f, 1)->rare);
+}
+
 static void test_a_day_is_enough(void **state)
 {
     struct fix *f = *state;
@@ -511,6 +527,7 @@ int main(void)
         ROW(test_late_answer_to_one_that_waits),
         ROW(test_late_answer_in_between),
         ROW(test_late_answer_after_a_restart),
+        ROW(test_no_late_answer_to_come),
         ROW(test_a_day_is_enough),
         ROW(test_too_many_awaited),
         ROW(test_late_answer_without_a_registration),
