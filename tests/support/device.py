@@ -302,17 +302,21 @@ class Device:
         """Any request to the server; returns the aiocoap response message."""
         return world().run(self._request(Code[method], path, query, payload, content_format, szx), timeout)
 
-    def register(self, expect="2.01", **named):
-        query = [f"ep={self.endpoint}"]
+    def register(self, expect="2.01", links=None, query=None, **named):
+        """links, query: other ones than the device has. expect: a code, or several."""
+        parameters = [f"ep={self.endpoint}"]
         if self.lifetime is not None:
-            query.append(f"lt={self.lifetime}")
+            parameters.append(f"lt={self.lifetime}")
         if self.version is not None:
-            query.append(f"lwm2m={self.version}")
+            parameters.append(f"lwm2m={self.version}")
         if self.binding is not None:
-            query.append(f"b={self.binding}")
-        answer = self.request("POST", "/rd", query + self.query, self.links().encode(), formats.LINK, **named)
-        assert answer.code.dotted == expect, f"Register: {answer.code} {answer.payload!r}"
-        if expect == "2.01":
+            parameters.append(f"b={self.binding}")
+        parameters += self.query if query is None else query
+        payload = (self.links() if links is None else links).encode()
+        answer = self.request("POST", "/rd", parameters, payload, formats.LINK if payload else None, **named)
+        codes = (expect,) if isinstance(expect, str) else expect
+        assert answer.code.dotted in codes, f"Register: {answer.code} {answer.payload!r}"
+        if answer.code.dotted == "2.01":
             self.location = "/" + "/".join(answer.opt.location_path)
         return answer
 
@@ -397,6 +401,11 @@ class Device:
         return path
 
     async def render(self, request):
+        _, answer = await self.respond(request)
+        return answer
+
+    async def respond(self, request):
+        """(what was seen, the answer to it)"""
         path = self.strip(request.opt.uri_path)
         seen = Seen(
             request.code.name,
@@ -416,9 +425,12 @@ class Device:
         with self._arrived:
             self.requests.append(seen)
             self._arrived.notify_all()
-        if path is None:
+        return seen, await self._answer(seen)
+
+    async def _answer(self, seen):
+        if seen.path is None:
             return self._message("4.04")
-        behave = self.behaviours.get(path)
+        behave = self.behaviours.get(seen.path)
         if behave is not None:
             result = behave(seen)
             if asyncio.iscoroutine(result):
@@ -427,7 +439,7 @@ class Device:
                 return self._message(result)
             if result is not None:
                 return self._message(*result)
-        levels = formats.parts(path)
+        levels = formats.parts(seen.path)
         try:
             return getattr(self, f"_on_{seen.method.lower()}")(seen, levels)
         except KeyError:
@@ -507,11 +519,7 @@ class Device:
         ]:
             return self._message("4.15")
         self.objects[levels[0]][levels[1]]  # a Write never makes an instance
-        prefix = formats.parts(self.alternate)
-        entries = [
-            (path[len(prefix) :], value)
-            for path, value in self.decode(seen.content_format, seen.path, seen.payload)
-        ]
+        entries = self.decode(seen.content_format, seen.path, seen.payload)
         if any("W" not in self.operations(path) for path, _ in entries):
             return self._message("4.05")
         if (

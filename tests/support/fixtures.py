@@ -8,6 +8,7 @@ import pytest
 from . import daemon as daemon_module
 from .daemon import Daemon
 from .device import Device
+from .device12 import Device12
 from .raw import RawPeer
 
 _numbers = itertools.count(1)
@@ -80,6 +81,24 @@ def device(server, endpoint):
         one = Device(
             to or server.coap, name or (endpoint if not made else f"{endpoint}-{len(made)}"), **named
         )
+        made.append(one)
+        if register:
+            one.register()
+        return one
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def device12(request, endpoint):
+    """A factory of LwM2M 1.2 devices on the module's daemon, or on to=…; device12() registers one."""
+    made = []
+
+    def make(register=True, name=None, to=None, **named):
+        to = to or request.getfixturevalue("server").coap
+        one = Device12(to, name or (endpoint if not made else f"{endpoint}-{len(made)}"), **named)
         made.append(one)
         if register:
             one.register()

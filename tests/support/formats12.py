@@ -78,8 +78,8 @@ def typed(value, kind):
             raise ValueError(f"{value!r} for {kind.__name__}")
         return value
     if kind in (int, Time, Unsigned):
-        if value != int(value):
-            raise ValueError("fraction in an integer")
+        if value != int(value) or kind is Unsigned and value < 0:
+            raise ValueError(f"{value!r} for {kind.__name__}")
         return kind(value)
     if kind is float:
         return float(value)
@@ -110,11 +110,11 @@ def lwm2m_json_encode(path, value):
     return json.dumps({"bn": base, "e": entries}).encode()
 
 
-def lwm2m_json_decode(data, kinds):
+def lwm2m_json_decode(data, kinds, alternate=""):
     document = json.loads(data)
     found = []
     for entry in document["e"]:
-        path = parts(document.get("bn", "") + entry.get("n", ""))
+        path = below(document.get("bn", "") + entry.get("n", ""), alternate)
         kind = kinds(path[:3])
         if "ov" in entry:
             value = Link(entry["ov"])
@@ -150,16 +150,26 @@ def fetch_paths(content_format, data):
     return found
 
 
-def patch_entries(content_format, data, kinds):
+def below(name, alternate):
+    """The path of a name, which carries the alternate path of the device."""
+    if alternate:
+        if not name.startswith(alternate + "/"):
+            raise KeyError(name)
+        name = name[len(alternate) :]
+    return parts(name)
+
+
+def patch_entries(content_format, data, kinds, alternate=""):
     """[(path tuple, value or REMOVED)] of an iPATCH body."""
     if content_format == LWM2M_CBOR:
         return [(path, typed(value, kinds(path[:3]))) for path, value in lwm2m_cbor_entries(data)]
-    records = senml_load(content_format, data)
     found, base = [], ""
-    for record in records:
+    for record in senml_load(content_format, data):
         base = record.get("bn", base)
-        path = parts(base + record.get("n", ""))
+        path = below(base + record.get("n", ""), alternate)
         if "v" in record and record["v"] is None:
+            if content_format not in (ETCH_JSON, ETCH_CBOR):
+                raise ValueError("null is of SenML-ETCH")
             found.append((path, REMOVED))
             continue
         ((_, field, value, _),) = senml_records([dict(record, bn=base)])
@@ -183,6 +193,19 @@ def encode_many(content_format, values):
     raise formats.NotRepresentable(content_format)
 
 
+def series_encode(content_format, series):
+    """series: [(path, value, Unix time)] with the base time in the first record, as of the last one."""
+    newest = max(when for _, _, when in series)
+    records = []
+    for path, value, when in series:
+        many = encode_many(content_format, {path: value})
+        for record in json.loads(many) if content_format == formats.SENML_JSON else cbor2.loads(many):
+            record["t" if content_format == formats.SENML_JSON else 6] = when - newest
+            records.append(record)
+    records[0]["bt" if content_format == formats.SENML_JSON else -3] = newest
+    return json.dumps(records).encode() if content_format == formats.SENML_JSON else cbor2.dumps(records)
+
+
 def encode(content_format, path, value):
     if content_format == LWM2M_CBOR:
         return lwm2m_cbor_encode({path: value})
@@ -191,9 +214,12 @@ def encode(content_format, path, value):
     return formats.encode(content_format, path, value)
 
 
-def decode(content_format, path, data, kinds):
+def decode(content_format, path, data, kinds, alternate=""):
+    """[(path tuple, value)]"""
     if content_format == LWM2M_CBOR:
         return [(levels, typed(value, kinds(levels[:3]))) for levels, value in lwm2m_cbor_entries(data)]
     if content_format == LWM2M_JSON:
-        return lwm2m_json_decode(data, kinds)
+        return lwm2m_json_decode(data, kinds, alternate)
+    if content_format in (formats.SENML_JSON, formats.SENML_CBOR):
+        return patch_entries(content_format, data, kinds, alternate)
     return formats.decode(content_format, path, data, kinds)

@@ -14,6 +14,8 @@ import urllib.parse
 
 from .settings import limit
 
+SETTLED = ("done", "rejected", "device-error", "unknown", "cancelled", "expired", "failed")
+
 
 def quote(endpoint):
     """An endpoint name as one path segment: ':' and '/' are encoded too."""
@@ -188,6 +190,64 @@ class Rest:
 
     def cancel(self, endpoint, identifier):
         return self.ok("DELETE", self.device_path(endpoint, "observations", str(identifier)))
+
+    def read_many(self, endpoint, *paths, source="device", **named):
+        """{path: value} of one operation on several paths."""
+        path = self.device_path(endpoint, "resources:read") + f"?source={source}"
+        answer = self.ok("POST", path, {"paths": list(paths)}, status=200, **named).json
+        return {value["path"]: value["value"] for value in answer["values"]}
+
+    def write_many(self, endpoint, values, query="", **named):
+        """values: {path: value}; None removes a resource instance."""
+        body = {"values": [{"path": path, "value": value} for path, value in values.items()]}
+        return self.ok("POST", self.device_path(endpoint, "resources:write") + query, body, **named)
+
+    def accepted(self, method, path, body=None, **named):
+        """A request that ends as an operation under way: its representation."""
+        answer = self.ok(method, path, body, status=202, **named)
+        operation = answer.json["operation"]
+        assert answer.headers["Location"] == operation["href"] == f"/v1/operations/{operation['id']}"
+        return operation
+
+    def operation(self, identifier):
+        return self.ok("GET", f"/v1/operations/{identifier}", status=200).json
+
+    def operations(self, **query):
+        """Newest first, all pages."""
+        found = []
+        while True:
+            page = self.ok("GET", f"/v1/operations?{urllib.parse.urlencode(query)}", status=200).json
+            found += page["operations"]
+            if page["next"] is None:
+                return found
+            query["cursor"] = page["next"]
+
+    def wait_operation(self, identifier, *states, seconds=20):
+        """Polls until it is in one of the states (or settled, when none is named)."""
+        end = time.monotonic() + limit(seconds)
+        while True:
+            operation = self.operation(identifier)
+            if operation["state"] in (states or SETTLED):
+                return operation
+            assert time.monotonic() < end, f"not {states or 'settled'}: {operation}"
+            time.sleep(0.05)
+
+    def history(self, endpoint, **query):
+        """What the device has told, newest first, all pages."""
+        return self._pages(endpoint, "history", "values", query)
+
+    def timeline(self, endpoint, **query):
+        return self._pages(endpoint, "timeline", "timeline", query)
+
+    def _pages(self, endpoint, what, name, query):
+        found = []
+        while True:
+            path = self.device_path(endpoint, what) + f"?{urllib.parse.urlencode(query)}"
+            page = self.ok("GET", path, status=200).json
+            found += page[name]
+            if page["next"] is None:
+                return found
+            query["cursor"] = page["next"]
 
     def put_model(self, xml):
         return self.ok("PUT", "/v1/models", raw=xml, headers={"Content-Type": "application/xml"})
