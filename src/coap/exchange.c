@@ -90,7 +90,8 @@ bool exchange_listens(const struct exchange *x)
 /* ---- messages ------------------------------------------------------------------------------ */
 
 /* A request for a further block of the answer repeats the body of a FETCH, which is part of what is
- * asked for (RFC 8132 section 2); of other methods it would be a second command. */
+ * asked for (RFC 8132 section 2); of other methods it would be a second command. A body that went
+ * in blocks is not repeated, but its format is: the peer knows the transfer by its options. */
 static bool carries_body(const struct exchange *x)
 {
     return !x->down.on || (x->code == PDU_FETCH && !x->up.blocks);
@@ -107,7 +108,7 @@ static int encode(struct engine *e, const struct exchange *x, struct view body,
     if (x->observe >= 0 && !x->down.on)
         pdu_put_uint(&w, PDU_OBSERVE, (uint32_t)x->observe);
     pdu_put_path(&w, PDU_URI_PATH, x->path);
-    if (x->format != FORMAT_NONE && carries_body(x))
+    if (x->format != FORMAT_NONE && (carries_body(x) || x->code == PDU_FETCH))
         pdu_put_uint(&w, PDU_CONTENT_FORMAT, (uint32_t)x->format);
     pdu_put_query(&w, PDU_URI_QUERY, x->query);
     if (x->accept != FORMAT_NONE)

@@ -162,18 +162,18 @@ static int check_execute(const struct check *c)
     return c->op->text != NULL ? execargs_check(view_str(c->op->text)) : ERR_OK;
 }
 
-/* Paths that the model says cannot be read would only be left out. */
+/* What cannot be read is left out (Core 6.3.8); one of them has to be readable. */
 static int check_names(const struct check *c)
 {
     const struct op *op = c->op;
-    int rc = op->values != NULL && batch_size(op->values) > 0 ? ERR_OK : ERR_INVALID;
+    int rc = ERR_INVALID;
 
-    for (size_t i = 0; rc == ERR_OK && i < batch_size(op->values); i++) {
+    for (size_t i = 0; op->values != NULL && i < batch_size(op->values); i++) {
         const struct record *r = batch_at(op->values, i);
 
         if (r->value.type != VALUE_NONE)
-            rc = ERR_INVALID;
-        else
+            return ERR_INVALID;
+        if (rc != ERR_OK)
             rc = check_access(&c->env, &r->path, RESOURCE_READ);
     }
     return rc;

@@ -68,7 +68,7 @@ void composite_formats(struct run *run)
 /* ---- requests -------------------------------------------------------------------------------- */
 
 /* Several clients read the body by what they were asked to answer with. */
-static int32_t accept_for(struct run *run)
+int32_t composite_accept(const struct run *run)
 {
     int32_t body = run->candidates[run->candidate];
     int32_t choices[CHOOSE_MAX];
@@ -117,7 +117,7 @@ int composite_fetch(struct run *run, struct outgoing *out, struct buf *body, uin
     int rc = encode(run, CONTENT_FETCH, out, body, now);
 
     if (rc == ERR_OK)
-        out->accept = accept_for(run);
+        out->accept = composite_accept(run);
     return rc;
 }
 
@@ -230,6 +230,12 @@ int composite_prepare(struct run *run)
         return ERR_OK;
     /* N observations would not be one: whoever wants them asks for each. */
     return run->op->kind == OP_OBSERVE_COMPOSITE ? ERR_UNSUPPORTED : start_parts(run);
+}
+
+bool composite_splits(struct run *run)
+{
+    return run->op->kind == OP_WRITE_COMPOSITE && run->step == RUN_ITSELF &&
+           start_parts(run) == ERR_OK;
 }
 
 static bool says_lacking(uint8_t code)

@@ -272,6 +272,8 @@ int manage_transmit(struct run *run, uint64_t now)
     if (rc == ERR_OK)
         rc = engine_request(d->engine, &out, now, &run->exchange);
     buf_fini(&body);
+    if (rc == ERR_FORMAT && composite_splits(run))
+        return manage_transmit(run, now);
     if (rc < 0)
         return rc;
     queue_take_slot(run);
@@ -350,8 +352,10 @@ static void end_observe(struct run *run, const struct answer *a, uint64_t now)
 {
     struct domain *d = run->domain;
     struct device *dev = run->device;
-    struct report_terms terms = {
-        .token = run->token, .format = run->candidates[run->candidate], .attached = run->attached};
+    struct report_terms terms = {.token = run->token,
+                                 .format = composite_is(run->op) ? composite_accept(run)
+                                                                 : run->candidates[run->candidate],
+                                 .attached = run->attached};
     uint64_t wanted = run->wanted;
     bool own = run->own;
     int rc = result_read(d, dev, run->op, a, now);

@@ -217,7 +217,7 @@ void result_learn(struct domain *d, struct device *dev, struct op *op, uint64_t 
         learn_instance(d, dev, &op->result.location, true, now);
     else if (op->kind == OP_DELETE && op->path.depth == 2)
         learn_instance(d, dev, &op->path, false, now);
-    else if (op->kind == OP_WRITE_REPLACE || op->kind == OP_WRITE_UPDATE)
+    else if (recorded[op->kind].taken)
         /* Wakaama never tells us of it in an Update. */
         learn_lifetime(d, dev, op->values, now);
     else if (op->kind == OP_READ && unknown_lifetime)

@@ -267,6 +267,10 @@ bool composite_is(const struct op *op);
 struct op *composite_subject(const struct run *run);
 /* Before each request: turns to parts when the device is known to need them. */
 int composite_prepare(struct run *run);
+/* The format of the answer that a composite Read or Observe asks for. */
+int32_t composite_accept(const struct run *run);
+/* No format that is left can say it: true when it goes on in parts. */
+bool composite_splits(struct run *run);
 /* After an answer: true when there is another request to make. The answer to a part has been taken
  * then, and also when it was the last: composite_result says what all of them come to. */
 bool composite_goes_on(struct run *run, const struct answer *a, uint64_t now);
