@@ -188,7 +188,7 @@ class _Site(aiocoap.resource.ObservableResource):
 
     async def needs_blockwise_assembly(self, request):
         block2 = request.opt.block2
-        if request.code == Code.GET and (block2 is None or block2.block_number == 0):
+        if request.code in (Code.GET, Code.FETCH) and (block2 is None or block2.block_number == 0):
             szx = self.device.szx if block2 is None else min(self.device.szx, block2.size_exponent)
             if block2 is not None or szx < 6:
                 request.opt.block2 = BlockOption.BlockwiseTuple(0, False, szx)
@@ -350,6 +350,19 @@ class Device:
 
         def change():
             self._put(formats.parts(path), value)
+            self.site.trigger(path)
+
+        world().loop.call_soon_threadsafe(change)
+
+    def remove(self, path):
+        """An instance, or anything else, is gone; observers are notified."""
+
+        def change():
+            *way, last = formats.parts(path)
+            node = self.objects
+            for part in way:
+                node = node[part]
+            del node[last]
             self.site.trigger(path)
 
         world().loop.call_soon_threadsafe(change)

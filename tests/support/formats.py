@@ -96,8 +96,9 @@ def tlv_value(value):
                 continue
         raise NotRepresentable(value)
     if isinstance(value, float):
-        short = struct.pack("!f", value)
-        return short if struct.unpack("!f", short)[0] == value else struct.pack("!d", value)
+        if abs(value) < 3e38 and struct.unpack("!f", struct.pack("!f", value))[0] == value:
+            return struct.pack("!f", value)
+        return struct.pack("!d", value)
     return value.encode() if isinstance(value, str) else value
 
 
