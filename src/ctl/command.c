@@ -16,8 +16,15 @@ struct command {
 
 /* ---- devices ---- */
 
-static enum ctl_exit one_page(const struct ctl *ctl, const char *prefix, char *cursor, size_t cap,
-                              bool first, cJSON *all)
+/* Something that comes in pages. */
+struct listing {
+    const char *path; /* with a query so far */
+    const char *member;
+    void (*show)(const cJSON *page, bool header);
+};
+
+static enum ctl_exit one_page(const struct ctl *ctl, const struct listing *l, char *cursor,
+                              size_t cap, bool first, cJSON *all)
 {
     struct http_reply reply;
     char path[REQUEST_PATH_MAX];
@@ -25,7 +32,7 @@ static enum ctl_exit one_page(const struct ctl *ctl, const char *prefix, char *c
     const cJSON *next;
     cJSON *page;
 
-    snprintf(path, sizeof(path), "/v1/devices?limit=1000&q=%s&cursor=%s", prefix, cursor);
+    snprintf(path, sizeof(path), "%s&limit=1000&cursor=%s", l->path, cursor);
     if (http_request(ctl, "GET", path, NULL, 0, NULL, &reply) < 0)
         return CTL_UNREACHABLE;
     cursor[0] = '\0';
@@ -39,36 +46,45 @@ static enum ctl_exit one_page(const struct ctl *ctl, const char *prefix, char *c
     if (cJSON_IsString(next))
         snprintf(cursor, cap, "%s", next->valuestring);
     if (ctl->json) {
-        cJSON *devices = cJSON_GetObjectItemCaseSensitive(page, "devices"), *device;
+        cJSON *items = cJSON_GetObjectItemCaseSensitive(page, l->member), *item;
 
-        while ((device = cJSON_DetachItemFromArray(devices, 0)))
-            cJSON_AddItemToArray(all, device);
+        while ((item = cJSON_DetachItemFromArray(items, 0)))
+            cJSON_AddItemToArray(all, item);
     } else {
         print_clean(page);
-        print_devices(page, first);
+        l->show(page, first);
     }
     cJSON_Delete(page);
     http_reply_free(&reply);
     return outcome;
 }
 
-static enum ctl_exit run_devices(const struct ctl *ctl, char **argv, int argc)
+static enum ctl_exit all_pages(const struct ctl *ctl, const struct listing *l)
 {
-    char *prefix = http_escape(argc > 0 ? argv[0] : "");
     char cursor[1024] = "";
-    cJSON *json = cJSON_CreateObject(), *all = cJSON_AddArrayToObject(json, "devices");
+    cJSON *json = cJSON_CreateObject(), *all = cJSON_AddArrayToObject(json, l->member);
     enum ctl_exit outcome;
     bool first = true;
 
     do {
-        outcome = one_page(ctl, prefix ? prefix : "", cursor, sizeof(cursor), first, all);
+        outcome = one_page(ctl, l, cursor, sizeof(cursor), first, all);
         first = false;
     } while (outcome == CTL_DONE && cursor[0] != '\0');
     if (ctl->json && outcome == CTL_DONE)
         print_json(json);
     cJSON_Delete(json);
-    mem_free(prefix);
     return outcome;
+}
+
+static enum ctl_exit run_devices(const struct ctl *ctl, char **argv, int argc)
+{
+    char *prefix = http_escape(argc > 0 ? argv[0] : "");
+    char path[PATH_MAX_TEXT];
+    const struct listing l = {path, "devices", print_devices};
+
+    snprintf(path, sizeof(path), "/v1/devices?q=%s", prefix ? prefix : "");
+    mem_free(prefix);
+    return all_pages(ctl, &l);
 }
 
 static enum ctl_exit run_show(const struct ctl *ctl, char **argv, int argc)
@@ -126,6 +142,69 @@ static enum ctl_exit run_watch(const struct ctl *ctl, char **argv, int argc)
     if (rc == ERR_OK)
         return CTL_DONE;
     return rc == ERR_UNREACHABLE ? CTL_UNREACHABLE : CTL_REFUSED;
+}
+
+/* ---- profile IDs, Send ---- */
+
+static bool profile_path(char out[PATH_MAX_TEXT], const char *id)
+{
+    char *escaped = http_escape(id);
+    int n = escaped ? snprintf(out, PATH_MAX_TEXT, "/v1/profiles/%s", escaped) : -1;
+
+    mem_free(escaped);
+    return n > 0 && n < PATH_MAX_TEXT;
+}
+
+static enum ctl_exit run_profiles(const struct ctl *ctl, char **argv, int argc)
+{
+    static const struct listing l = {"/v1/profiles?", "profiles", print_profiles};
+    char path[PATH_MAX_TEXT];
+
+    if (argc == 0)
+        return all_pages(ctl, &l);
+    return profile_path(path, argv[0]) ? call(ctl, "GET", path, NULL, print_object) : too_long();
+}
+
+static enum ctl_exit run_profile_set(const struct ctl *ctl, char **argv, int argc)
+{
+    char path[PATH_MAX_TEXT];
+    enum ctl_exit outcome;
+    cJSON *json = cJSON_CreateObject();
+
+    (void)argc;
+    cJSON_AddStringToObject(json, "links", argv[1]);
+    outcome =
+        profile_path(path, argv[0]) ? call(ctl, "PUT", path, json, print_object) : too_long();
+    cJSON_Delete(json);
+    return outcome;
+}
+
+static enum ctl_exit run_profile_delete(const struct ctl *ctl, char **argv, int argc)
+{
+    char path[PATH_MAX_TEXT];
+
+    (void)argc;
+    return profile_path(path, argv[0]) ? call(ctl, "DELETE", path, NULL, NULL) : too_long();
+}
+
+static enum ctl_exit run_mute(const struct ctl *ctl, char **argv, int argc)
+{
+    char path[PATH_MAX_TEXT];
+    enum ctl_exit outcome = CTL_USAGE;
+    cJSON *json = cJSON_CreateObject();
+    bool on = argc > 1 && strcmp(argv[1], "on") == 0;
+
+    cJSON_AddBoolToObject(json, "muted", on);
+    if (argc > 1 && !on && strcmp(argv[1], "off") != 0)
+        fprintf(stderr, "lwm2m-serverctl: %s is neither on nor off\n", argv[1]);
+    else if (!device_path(path, argv[0], "send", "", ""))
+        outcome = too_long();
+    else if (argc > 1)
+        outcome = call(ctl, "PUT", path, json, print_object);
+    else
+        outcome = call(ctl, "GET", path, NULL, print_object);
+    cJSON_Delete(json);
+    return outcome;
 }
 
 /* ---- models, server ---- */
@@ -255,6 +334,10 @@ static const struct command commands[] = {
     {"operation", "show", "ID", "one operation with its attempts", 1, 1, operation_show},
     {"operation", "cancel", "ID", "cancel an operation that was not sent", 1, 1, operation_cancel},
     {"watch", NULL, "[EP]", "events as they happen", 0, 1, run_watch},
+    {"mute", NULL, "EP [on | off]", "whether the device may Send; forbid or allow it", 1, 2, run_mute},
+    {"profiles", NULL, "[ID]", "known profile IDs, or one", 0, 1, run_profiles},
+    {"profile", "set", "ID LINKS", "define what a profile ID stands for", 2, 2, run_profile_set},
+    {"profile", "delete", "ID", "forget a profile ID", 1, 1, run_profile_delete},
     {"model", "list", "", "known object definitions", 0, 0, run_model_list},
     {"model", "import", "FILE…", "import object definitions (OMA XML)", 1, 1000, run_model_import},
     {"config", "check", "[FILE]", "check a configuration file", 0, 1, run_config_check},

@@ -64,6 +64,7 @@ void print_device(const cJSON *device);
 void print_values(const cJSON *answer);
 void print_links(const cJSON *answer);
 void print_observations(const cJSON *page);
+void print_profiles(const cJSON *page, bool header);
 void print_models(const cJSON *page);
 void print_object(const cJSON *object); /* key and value, a line each */
 void print_event(const cJSON *event);

@@ -212,6 +212,18 @@ void print_timeline(const cJSON *page)
     }
 }
 
+void print_profiles(const cJSON *page, bool header)
+{
+    const cJSON *p;
+
+    if (header)
+        printf("%-24s %-10s %s\n", "ID", "SOURCE", "LINKS");
+    cJSON_ArrayForEach(p, cJSON_GetObjectItemCaseSensitive(page, "profiles"))
+    {
+        printf("%-24s %-10s %s\n", text_of(p, "id"), text_of(p, "source"), text_of(p, "links"));
+    }
+}
+
 void print_models(const cJSON *page)
 {
     const cJSON *m;

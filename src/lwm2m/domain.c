@@ -280,7 +280,7 @@ static void core_request(struct domain *d, struct request *req, uint64_t now)
         domain_refuse(d, req, ERR_NOTACCEPTABLE, now);
         return;
     }
-    resp.payload = VIEW_LIT("</rd>;ct=40,</dp>;ct=\"110 112\"");
+    resp.payload = VIEW_LIT("</rd>;ct=40,</dp>;ct=\"110 112 11544\"");
     engine_reply(d->engine, req, &resp, now);
 }
 

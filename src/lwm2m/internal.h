@@ -336,6 +336,7 @@ enum job_kind {
     JOB_ACCEPT, /* durable operation: a new one */
     JOB_SEND,   /* … before an attempt */
     JOB_SETTLE, /* … its outcome */
+    JOB_DATA,   /* what a device has told by Send */
     JOB_KIND_COUNT
 };
 
@@ -357,8 +358,9 @@ struct job {
     bool moved;              /* OBSERVE: it is on another shard now, with its device */
     uint64_t *ids;           /* RENEW: owned */
     size_t id_count;
-    bool superseded; /* REGISTER: a newer one of the endpoint waits */
-    bool teaches;    /* REGISTER: defines its profile ID (pid.c) */
+    bool superseded;     /* REGISTER: a newer one of the endpoint waits */
+    bool teaches;        /* REGISTER: defines its profile ID (pid.c) */
+    struct event *event; /* DATA: owned; emitted once the values are durable */
 };
 
 struct job *job_new(enum job_kind kind, uint64_t id);
@@ -510,6 +512,7 @@ void report_detach(struct domain *d, struct device *dev, uint64_t now);
 void report_adopt(struct domain *d, struct device *dev, uint64_t now);
 
 void send_request(struct domain *d, struct request *req, uint64_t now);
+void send_done(struct domain *d, struct job *job, int rc, uint64_t now);
 
 /* ---- wanted.c: observations outlive the registration they were made under ------------------ */
 

@@ -16,6 +16,7 @@ void job_free(struct job *job)
     if (job == NULL)
         return;
     update_change_free(job->change);
+    event_unref(job->event);
     mem_free(job->ids);
     mem_free(job);
 }
@@ -133,11 +134,17 @@ static void store_done(struct domain *d, struct job *job, int rc, uint64_t now)
 typedef void (*job_done_fn)(struct domain *d, struct job *job, int rc, uint64_t now);
 
 static const job_done_fn done_of[JOB_KIND_COUNT] = {
-    [JOB_REGISTER] = registration_done, [JOB_UPDATE] = update_done,
-    [JOB_REMOVE] = removal_done,        [JOB_STORE] = store_done,
-    [JOB_OBSERVE] = report_done,        [JOB_UNOBSERVE] = report_unstore_done,
-    [JOB_RENEW] = renewal_done,         [JOB_ACCEPT] = operation_accept_done,
-    [JOB_SEND] = operation_send_done,   [JOB_SETTLE] = operation_settle_done,
+    [JOB_REGISTER] = registration_done,
+    [JOB_UPDATE] = update_done,
+    [JOB_REMOVE] = removal_done,
+    [JOB_STORE] = store_done,
+    [JOB_OBSERVE] = report_done,
+    [JOB_UNOBSERVE] = report_unstore_done,
+    [JOB_RENEW] = renewal_done,
+    [JOB_ACCEPT] = operation_accept_done,
+    [JOB_SEND] = operation_send_done,
+    [JOB_SETTLE] = operation_settle_done,
+    [JOB_DATA] = send_done,
 };
 
 void job_done(struct domain *d, struct txn *t, uint64_t now)

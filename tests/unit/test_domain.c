@@ -36,7 +36,7 @@ static void test_well_known(void **state)
 
     expect(f, PDU_GET, "/.well-known/core", PDU_CONTENT);
     assert_int_equal(fix_sent(f, 0)->format, FORMAT_LINK);
-    assert_true(view_eq_str(fix_sent(f, 0)->pdu.payload, "</rd>;ct=40,</dp>;ct=\"110 112\""));
+    assert_true(view_eq_str(fix_sent(f, 0)->pdu.payload, "</rd>;ct=40,</dp>;ct=\"110 112 11544\""));
 }
 
 static void test_well_known_accept(void **state)

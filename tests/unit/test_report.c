@@ -1,4 +1,4 @@
-/* Observations and Send: src/lwm2m/report.c, send.c. */
+/* Observations: src/lwm2m/report.c. */
 #include "domain_fixture.h"
 
 static uint64_t token_of(const struct fix_sent *s)
@@ -555,97 +555,6 @@ static void test_load(void **state)
     assert_int_equal(f->done->result.observations[0].since_ms, 5);
 }
 
-/* ---- Send ------------------------------------------------------------------------------------ */
-
-static void sends(struct fix *f, unsigned device, int32_t format, struct view body, uint8_t code)
-{
-    fix_request(f, device, PDU_POST, "/dp", "", format, body);
-    assert_int_equal(fix_code(f), code);
-}
-
-static void test_send(void **state)
-{
-    struct fix *f = *state;
-    const struct event *e;
-
-    fix_device(f, 1);
-    sends(f, 1, FORMAT_SENML_JSON,
-          TEXT("[{\"bn\":\"/3303/0/\",\"n\":\"5700\",\"v\":22.5,\"bt\":1700000000},"
-               "{\"n\":\"5700\",\"v\":22.0,\"t\":-60}]"),
-          PDU_CHANGED);
-    e = fix_event(f, 0);
-    assert_int_equal(e->type, EVENT_SEND);
-    assert_string_equal(e->endpoint, "dev1");
-    assert_int_equal(batch_size(e->values), 2);
-    assert_true(batch_at(e->values, 0)->timed);
-    assert_int_equal(batch_at(e->values, 1)->time_ms, INT64_C(1699999940000));
-    assert_int_equal(fix_count(f, COUNTER_sends), 1);
-    {
-        static const uint8_t cbor[] = {0x81, 0xa2, 0x00, 0x66, '/',  '3',
-                                       '/',  '0',  '/',  '9',  0x02, 0x05};
-
-        sends(f, 1, FORMAT_SENML_CBOR, view_of(cbor, sizeof(cbor)), PDU_CHANGED);
-        assert_int_equal(batch_at(fix_event(f, 0)->values, 0)->value.u.integer, 5);
-    }
-}
-
-static void test_send_refusals(void **state)
-{
-    struct fix *f = *state;
-    size_t events;
-
-    sends(f, 1, FORMAT_SENML_JSON, TEXT("[{\"n\":\"/3/0/9\",\"v\":1}]"), 0x84); /* who? */
-    fix_device(f, 1);
-    events = f->event_count;
-    sends(f, 1, FORMAT_NONE, TEXT("[{\"n\":\"/3/0/9\",\"v\":1}]"), 0x80);
-    sends(f, 1, FORMAT_TEXT, TEXT("1"), 0x8f);
-    sends(f, 1, FORMAT_TLV, TEXT("1"), 0x8f);
-    sends(f, 1, FORMAT_SENML_JSON, TEXT("[{\"n\":"), 0x80);
-    sends(f, 1, FORMAT_SENML_JSON, TEXT("[{\"n\":\"3/0\",\"v\":1}]"), 0x80);
-    sends(f, 1, FORMAT_SENML_JSON, TEXT("[]"), 0x80);
-    sends(f, 1, FORMAT_SENML_JSON, VIEW_NONE, 0x80);
-    sends(f, 1, FORMAT_SENML_JSON, TEXT("[{\"n\":\"/4/0/1\",\"v\":1}]"), 0x84); /* not announced */
-    assert_int_equal(f->event_count, events);
-    assert_int_equal(fix_count(f, COUNTER_sends_refused), 9);
-}
-
-/* The instance of each record must have been registered. */
-static void test_send_instances(void **state)
-{
-    struct fix *f = *state;
-    size_t events;
-
-    fix_register(f, 1, "ep=dev1&lt=300&lwm2m=1.1", "</1/0>,</3/0>,</5>,</3303/0>,</3303/7>");
-    events = f->event_count;
-    sends(f, 1, FORMAT_SENML_JSON, TEXT("[{\"n\":\"/3303/1/5700\",\"v\":1}]"), 0x84);
-    sends(f, 1, FORMAT_SENML_JSON, TEXT("[{\"n\":\"/5/0/3\",\"v\":1}]"), 0x84);
-    /* One is enough to refuse them all. */
-    sends(f, 1, FORMAT_SENML_JSON,
-          TEXT("[{\"n\":\"/3303/0/5700\",\"v\":1},{\"n\":\"/3303/1/5700\",\"v\":1}]"), 0x84);
-    assert_int_equal(f->event_count, events);
-    sends(f, 1, FORMAT_SENML_JSON,
-          TEXT("[{\"n\":\"/3303/7/5700\",\"v\":1},{\"n\":\"/3303/0/5700\",\"v\":1}]"), PDU_CHANGED);
-    /* A resource that no model knows is no reason. */
-    sends(f, 1, FORMAT_SENML_JSON, TEXT("[{\"n\":\"/3303/0/9999\",\"v\":1}]"), PDU_CHANGED);
-}
-
-/* Several endpoints behind one address: the last to talk is meant. */
-static void test_send_shared_address(void **state)
-{
-    struct fix *f = *state;
-
-    fix_device(f, 1);
-    fix_register(f, 1, "ep=dev2&lt=300&lwm2m=1.1", fix_links);
-    sends(f, 1, FORMAT_SENML_JSON, TEXT("[{\"n\":\"/3/0/9\",\"v\":1}]"), PDU_CHANGED);
-    assert_string_equal(fix_event(f, 0)->endpoint, "dev2");
-    fix_do(f, OP_DEREGISTER, 2, "/");
-    sends(f, 1, FORMAT_SENML_JSON, TEXT("[{\"n\":\"/3/0/9\",\"v\":1}]"), 0x84);
-    fix_post(f, 1, fix_path(fix_find(f, 1)->id), "", "");
-    assert_int_equal(fix_code(f), PDU_CHANGED);
-    sends(f, 1, FORMAT_SENML_JSON, TEXT("[{\"n\":\"/3/0/9\",\"v\":1}]"), PDU_CHANGED);
-    assert_string_equal(fix_event(f, 0)->endpoint, "dev1");
-}
-
 #define ROW(name) cmocka_unit_test_setup_teardown(name, fix_setup, fix_teardown)
 
 int main(void)
@@ -673,10 +582,6 @@ int main(void)
         ROW(test_gone_before_commit),
         ROW(test_in_blocks),
         ROW(test_load),
-        ROW(test_send),
-        ROW(test_send_refusals),
-        ROW(test_send_instances),
-        ROW(test_send_shared_address),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
