@@ -1,6 +1,7 @@
 #include "fleet.h"
 
 #define NS_PER_MS 1000000u
+#define PDU_CONFLICT 0x89
 #define POLL_BATCHES 4 /* datagrams handled before timers get their turn */
 
 /* An exchange under way. */
@@ -39,14 +40,19 @@ struct client {
     uint16_t sequence; /* upper half of the tokens */
 };
 
+static size_t write_message(struct client *c, const struct slot *s, uint8_t *out)
+{
+    if (s->kind == MESSAGE_NOTIFY)
+        return c->ops.write_notify(c->ctx, s->device, s->argument, s->mid, s->first_ms, out);
+    if (s->kind == MESSAGE_SEND)
+        return message_send(&c->messages, s->device, s->first_ms, s->mid, s->token, out);
+    return message_write(&c->messages, s->kind, &c->swarm->devices[s->device], s->device,
+                         s->argument, s->mid, s->token, out);
+}
+
 static void transmit(struct client *c, struct slot *s)
 {
-    struct swarm_device *dev = &c->swarm->devices[s->device];
-    uint8_t *out = wire_reserve(c->wire);
-    size_t n = s->kind == MESSAGE_NOTIFY
-                   ? c->ops.write_notify(c->ctx, s->device, s->argument, s->mid, s->first_ms, out)
-                   : message_write(&c->messages, s->kind, dev, s->device, s->argument, s->mid,
-                                   s->token, out);
+    size_t n = write_message(c, s, wire_reserve(c->wire));
 
     if (n > 0)
         wire_commit(c->wire, swarm_address(c->swarm, s->device), n);
@@ -56,7 +62,7 @@ static void transmit(struct client *c, struct slot *s)
 static void finish(struct client *c, struct slot *s, enum client_outcome outcome,
                    const struct pdu *answer)
 {
-    struct client_result r = {.kind = s->kind,
+    struct client_result r = {.kind = s->kind == MESSAGE_TELL ? MESSAGE_REGISTER : s->kind,
                               .outcome = outcome,
                               .answer = answer,
                               .latency_ns = c->now_ns - s->since_ns,
@@ -156,11 +162,27 @@ size_t client_outstanding(const struct client *c)
     return c->outstanding;
 }
 
+/* A first transmission. */
+static void begin(struct client *c, struct slot *s, enum message_kind kind, uint64_t now_ms)
+{
+    struct swarm_device *dev = &c->swarm->devices[s->device];
+
+    s->acknowledged = false;
+    s->kind = (uint8_t)kind;
+    s->mid = dev->mid++;
+    s->token = (uint32_t)c->sequence++ << 16 | dev->slot;
+    s->first_ms = now_ms;
+    s->transmissions = 0;
+    s->wait_ms = c->ack_timeout_ms + (uint32_t)random_below(&c->random, c->ack_timeout_ms / 2 + 1);
+    timer_start(c->wheel, &s->timer, now_ms + s->wait_ms);
+    c->stats.sent++;
+    transmit(c, s);
+}
+
 bool client_send(struct client *c, uint32_t device, enum message_kind kind, uint32_t argument,
                  uint64_t since_ns, uint64_t now_ns)
 {
     struct swarm_device *dev = &c->swarm->devices[device];
-    uint64_t now_ms = now_ns / NS_PER_MS;
     struct slot *s;
 
     if (c->free_slot >= c->window)
@@ -169,20 +191,11 @@ bool client_send(struct client *c, uint32_t device, enum message_kind kind, uint
     dev->slot = c->free_slot;
     c->free_slot = s->next_free;
     s->used = true;
-    s->acknowledged = false;
-    s->kind = (uint8_t)kind;
     s->device = device;
     s->argument = argument;
-    s->mid = dev->mid++;
-    s->token = (uint32_t)c->sequence++ << 16 | dev->slot;
     s->since_ns = since_ns;
-    s->first_ms = now_ms;
-    s->transmissions = 0;
-    s->wait_ms = c->ack_timeout_ms + (uint32_t)random_below(&c->random, c->ack_timeout_ms / 2 + 1);
-    timer_start(c->wheel, &s->timer, now_ms + s->wait_ms);
     c->outstanding++;
-    c->stats.sent++;
-    transmit(c, s);
+    begin(c, s, kind, now_ns / NS_PER_MS);
     return true;
 }
 
@@ -242,6 +255,12 @@ static void on_answer(struct client *c, uint32_t device, const struct pdu *p)
     }
     if (!s) {
         c->stats.unmatched++;
+        return;
+    }
+    /* LwM2M Core 6.2.1: the server does not know the profile ID, so the list is needed. */
+    if (s->kind == MESSAGE_REGISTER && c->messages.has_pid && p->code == PDU_CONFLICT) {
+        c->stats.told++;
+        begin(c, s, MESSAGE_TELL, c->now_ns / NS_PER_MS);
         return;
     }
     finish(c, s, PDU_CODE_CLASS(p->code) == 2 ? CLIENT_OK : CLIENT_REFUSED, p);

@@ -46,6 +46,7 @@ struct options {
     uint64_t ack_timeout_ms;
     uint64_t max_retransmit;
     uint64_t notify_ms;
+    uint64_t send_ms; /* between Sends of a device, 0 = none */
     uint64_t concurrency;
     uint64_t awake_ms;
     uint64_t within_ms; /* a wave of Updates */
@@ -54,6 +55,7 @@ struct options {
     bool notify_confirmable;
     const char *prefix; /* of the endpoint name */
     const char *version;
+    const char *pid;    /* profile ID to register with instead of the list, NULL = none */
     const char *state;  /* file that keeps the devices between runs */
     const char *report; /* file that gets a line for each registration acknowledged */
     const char *path;   /* resource that `rest` reads */
@@ -135,13 +137,27 @@ unsigned wire_receive(struct wire *w, uint64_t wait_ns, wire_fn each, void *ctx)
 
 #define MESSAGE_TOKEN_LEN 4
 
-enum message_kind { MESSAGE_REGISTER, MESSAGE_UPDATE, MESSAGE_DEREGISTER, MESSAGE_NOTIFY };
+enum message_kind {
+    MESSAGE_REGISTER, /* with the profile ID alone, if there is one */
+    MESSAGE_TELL,     /* Register with the list in any case */
+    MESSAGE_UPDATE,
+    MESSAGE_DEREGISTER,
+    MESSAGE_NOTIFY,
+    MESSAGE_SEND
+};
+
+struct message_register {
+    uint8_t bytes[512];
+    size_t n;
+    size_t digits_at; /* of the endpoint's number in it */
+};
 
 struct messages {
-    uint8_t register_bytes[512];
-    size_t register_len;
-    size_t digits_at; /* of the endpoint's number in it */
+    struct message_register brief, whole;
+    bool has_pid;
     uint32_t first;
+    int64_t wall_offset_ms; /* wall clock minus monotonic */
+    uint64_t send_ms;
 };
 int message_init(const struct options *o, struct messages *ret_messages);
 /* Writes a Confirmable message into WIRE_DATAGRAM_MAX bytes; returns its length. `lifetime_s`: an
@@ -149,6 +165,10 @@ int message_init(const struct options *o, struct messages *ret_messages);
 size_t message_write(const struct messages *m, enum message_kind kind,
                      const struct swarm_device *dev, uint32_t device, uint32_t lifetime_s,
                      uint16_t mid, uint32_t token, uint8_t *out);
+/* Two values with their times: of `first_ms` (monotonic), when it is sent first, and of half an
+ * interval before. The same bytes for the same arguments. */
+size_t message_send(const struct messages *m, uint32_t device, uint64_t first_ms, uint16_t mid,
+                    uint32_t token, uint8_t *out);
 /* Eight digits. */
 void message_digits(uint32_t number, uint8_t *out);
 /* An empty ACK or RST. */
@@ -185,6 +205,7 @@ struct client_stats {
     uint64_t sent, retransmitted;
     uint64_t outcomes[CLIENT_OUTCOMES];
     uint64_t unmatched; /* datagrams that answered nothing under way */
+    uint64_t told;      /* Registers repeated with the list, the profile ID not being known */
     struct hist latency;
 };
 

@@ -21,34 +21,51 @@ static const char *binding(const struct options *o)
 }
 
 /* A Register that fits every device but for the message id, the token and the eight digits. */
-int message_init(const struct options *o, struct messages *ret_messages)
+static int make_register(const struct options *o, bool with_list, struct message_register *ret)
 {
     static const uint8_t token[MESSAGE_TOKEN_LEN];
-    struct messages m = {.first = (uint32_t)o->first};
+    struct message_register m;
     struct pdu_writer w;
     struct view datagram;
-    char query[256];
+    char query[512];
     int rc, endpoint_len, len;
     const uint8_t *at;
 
     endpoint_len = snprintf(query, sizeof(query), "ep=%s%08u", o->prefix, 0u);
     len = endpoint_len + snprintf(query + endpoint_len, sizeof(query) - (size_t)endpoint_len,
-                                  "&lt=%llu&lwm2m=%s&b=%s", (unsigned long long)o->lifetime_s,
-                                  o->version, binding(o));
-    pdu_begin(&w, m.register_bytes, sizeof(m.register_bytes), PDU_CON, PDU_POST, 0,
-              view_of(token, sizeof(token)));
+                                  "&lt=%llu&lwm2m=%s&b=%s%s%s", (unsigned long long)o->lifetime_s,
+                                  o->version, binding(o), o->pid ? "&pid=" : "",
+                                  o->pid ? o->pid : "");
+    pdu_begin(&w, m.bytes, sizeof(m.bytes), PDU_CON, PDU_POST, 0, view_of(token, sizeof(token)));
     pdu_put_path(&w, PDU_URI_PATH, VIEW_LIT("rd"));
-    pdu_put_uint(&w, PDU_CONTENT_FORMAT, FORMAT_LINK);
+    if (with_list)
+        pdu_put_uint(&w, PDU_CONTENT_FORMAT, FORMAT_LINK);
     pdu_put_query(&w, PDU_URI_QUERY, view_of(query, (size_t)len));
-    pdu_put_payload(&w, view_str(object_links));
+    if (with_list)
+        pdu_put_payload(&w, view_str(object_links));
     rc = pdu_finish(&w, &datagram);
     if (rc < 0)
         return rc;
-    m.register_len = datagram.n;
-    at = memmem(m.register_bytes, m.register_len, query, (size_t)endpoint_len);
-    m.digits_at = (size_t)(at - m.register_bytes) + (size_t)endpoint_len - DIGITS;
-    *ret_messages = m;
+    m.n = datagram.n;
+    at = memmem(m.bytes, m.n, query, (size_t)endpoint_len);
+    m.digits_at = (size_t)(at - m.bytes) + (size_t)endpoint_len - DIGITS;
+    *ret = m;
     return ERR_OK;
+}
+
+int message_init(const struct options *o, struct messages *ret_messages)
+{
+    struct messages m = {.has_pid = o->pid != NULL,
+                         .first = (uint32_t)o->first,
+                         .wall_offset_ms = clock_wall_ms() - (int64_t)clock_mono_ms(),
+                         .send_ms = o->send_ms};
+    int rc = make_register(o, true, &m.whole);
+
+    if (rc == ERR_OK)
+        rc = make_register(o, !m.has_pid, &m.brief);
+    if (rc == ERR_OK)
+        *ret_messages = m;
+    return rc;
 }
 
 static void put_u16(uint8_t *out, uint16_t v)
@@ -105,17 +122,43 @@ size_t message_write(const struct messages *m, enum message_kind kind,
 {
     size_t n = PDU_HEADER_LEN + MESSAGE_TOKEN_LEN;
 
-    if (kind == MESSAGE_REGISTER) {
-        memcpy(out, m->register_bytes, m->register_len);
+    if (kind == MESSAGE_REGISTER || kind == MESSAGE_TELL) {
+        const struct message_register *r = kind == MESSAGE_TELL ? &m->whole : &m->brief;
+
+        memcpy(out, r->bytes, r->n);
         put_head(out, PDU_POST, mid, token);
-        message_digits(m->first + device, out + m->digits_at);
-        return m->register_len;
+        message_digits(m->first + device, out + r->digits_at);
+        return r->n;
     }
     put_head(out, kind == MESSAGE_UPDATE ? PDU_POST : PDU_DELETE, mid, token);
     n += put_location(dev, out + n);
     if (kind == MESSAGE_UPDATE && lifetime_s > 0)
         n += put_lifetime(lifetime_s, out + n);
     return n;
+}
+
+size_t message_send(const struct messages *m, uint32_t device, uint64_t first_ms, uint16_t mid,
+                    uint32_t token, uint8_t *out)
+{
+    int64_t time_ms = (int64_t)first_ms + m->wall_offset_ms;
+    double value = 20 + (double)((device + first_ms / 1000) % 100) / 10;
+    uint8_t bytes[MESSAGE_TOKEN_LEN];
+    struct pdu_writer w;
+    struct view datagram;
+    char body[128];
+    int n = snprintf(body, sizeof(body),
+                     "[{\"bn\":\"/3303/0/5700\",\"bt\":%lld.%03lld,\"v\":%.1f},"
+                     "{\"v\":%.1f,\"t\":-%llu}]",
+                     (long long)(time_ms / 1000), (long long)(time_ms % 1000), value, value - 0.5,
+                     (unsigned long long)(m->send_ms / 2000 + 1));
+
+    put_u16(bytes, (uint16_t)(token >> 16));
+    put_u16(bytes + 2, (uint16_t)token);
+    pdu_begin(&w, out, WIRE_DATAGRAM_MAX, PDU_CON, PDU_POST, mid, view_of(bytes, sizeof(bytes)));
+    pdu_put_path(&w, PDU_URI_PATH, VIEW_LIT("dp"));
+    pdu_put_uint(&w, PDU_CONTENT_FORMAT, FORMAT_SENML_JSON);
+    pdu_put_payload(&w, view_of(body, (size_t)n));
+    return pdu_finish(&w, &datagram) == ERR_OK ? datagram.n : 0;
 }
 
 size_t message_empty(enum pdu_type type, uint16_t mid, uint8_t *out)

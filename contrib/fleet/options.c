@@ -29,6 +29,8 @@ static const struct row {
     {"state", TEXT, AT(state), 0, 0, DEVICES, "file that keeps the registrations between runs"},
     {"lifetime", UINT, AT(lifetime_s), 1, UINT32_MAX, DEVICES, "seconds (86400)"},
     {"version", TEXT, AT(version), 0, 0, DEVICES, "enabler version (1.1)"},
+    {"pid", TEXT, AT(pid), 0, 0, DEVICES,
+     "profile ID to register with alone; the list follows when it is not known"},
     {"window", UINT, AT(window), 1, CLIENT_WINDOW_MAX, DEVICES, "requests outstanding (200)"},
     {"rate", UINT, AT(rate), 0, 10000000, LOADS | MODE_SERVE,
      "requests a second offered; 0: all it can"},
@@ -51,6 +53,8 @@ static const struct row {
      "seconds between notifications (10)"},
     {"notify-as", CONFIRMABLE, AT(notify_confirmable), 0, 0, MODE_SERVE, "non or con"},
     {"concurrency", UINT, AT(concurrency), 1, 4096, API, "connections (64)"},
+    {"send", DECIMAL_MS, AT(send_ms), 1, 1000000000, MODE_SERVE,
+     "seconds between Sends of a device, each with two timestamped values (never)"},
     {"path", TEXT, AT(path), 0, 0, MODE_REST, "resource to read (/3303/0/5700)"},
     {"seed", UINT, AT(seed), 0, UINT64_MAX, DEVICES | API, "of what is random (1)"},
     {"cpu", UINT, AT(cpu), 0, 1023, ALL, "processor to stay on (any)"},
@@ -165,8 +169,9 @@ int options_parse(char *const *arguments, struct options *o)
             return rc;
         }
     }
-    if (strlen(read.prefix) > 32 || strlen(read.version) > 8) {
-        fprintf(stderr, "fleet: --prefix or --version is too long\n");
+    if (strlen(read.prefix) > 32 || strlen(read.version) > 8 ||
+        (read.pid && strlen(read.pid) > 200)) {
+        fprintf(stderr, "fleet: --prefix, --version or --pid is too long\n");
         return ERR_LIMIT;
     }
     *o = read;

@@ -33,9 +33,10 @@ void result_print(const struct options *o, const struct result *r, const struct 
            (unsigned long long)s->outcomes[CLIENT_REFUSED],
            (unsigned long long)s->outcomes[CLIENT_RESET],
            (unsigned long long)s->outcomes[CLIENT_LOST]);
-    printf(",\"retransmitted\":%llu,\"unmatched\":%llu,\"registered\":%zu,\"cpu_s\":%.3f",
-           (unsigned long long)s->retransmitted, (unsigned long long)s->unmatched, r->registered,
-           result_cpu_s());
+    printf(",\"retransmitted\":%llu,\"unmatched\":%llu,\"told\":%llu,\"registered\":%zu",
+           (unsigned long long)s->retransmitted, (unsigned long long)s->unmatched,
+           (unsigned long long)s->told, r->registered);
+    printf(",\"cpu_s\":%.3f", result_cpu_s());
     result_latency(&s->latency);
     printf("}\n");
     fflush(stdout);

@@ -30,6 +30,7 @@ struct watch {
 
 struct life {
     struct timer timer; /* next Register or Update */
+    struct timer send;  /* next Send */
     struct watch *observations;
     struct object_state state;
     uint32_t told_lifetime_s; /* the server knows of it */
@@ -44,13 +45,13 @@ struct serve {
     struct client *client;
     struct life *lives;
     struct registry *registry;
-    struct timer_wheel *life_wheel, *notify_wheel;
+    struct timer_wheel *life_wheel, *notify_wheel, *send_wheel;
     struct random random;
     struct buf body;
     uint64_t now_ms;
     uint64_t numbers; /* of observations */
     uint32_t fresh;   /* devices below it have been started */
-    uint64_t registers, updates, requests, duplicates, notifications, observations;
+    uint64_t registers, updates, requests, duplicates, notifications, observations, sends;
 };
 
 /* ---- register and update ---- */
@@ -83,6 +84,28 @@ static void on_life_timer(void *ctx, struct timer *t, uint64_t now)
         !client_send(s->client, device, registered ? MESSAGE_UPDATE : MESSAGE_REGISTER,
                      registered ? changed : 0, now_ns, now_ns))
         again_in(s, device, BUSY_MS);
+}
+
+/* The first comes at a time of its own within the interval. */
+static void plan_send(struct serve *s, uint32_t device, uint64_t ms)
+{
+    if (s->o->send_ms > 0)
+        timer_start(s->send_wheel, &s->lives[device].send, s->now_ms + ms);
+}
+
+static void on_send_timer(void *ctx, struct timer *t, uint64_t now)
+{
+    struct serve *s = ctx;
+    uint32_t device = (uint32_t)(mem_container(t, struct life, send) - s->lives);
+    const struct swarm_device *dev = &s->swarm.devices[device];
+    uint64_t now_ns = clock_mono_ns();
+
+    (void)now;
+    if (dev->id_len == 0)
+        return; /* again when it is registered */
+    if (dev->slot != SWARM_NO_SLOT ||
+        !client_send(s->client, device, MESSAGE_SEND, 0, now_ns, now_ns))
+        plan_send(s, device, BUSY_MS);
 }
 
 /* ---- observations ---- */
@@ -412,9 +435,15 @@ static void on_done(void *ctx, uint32_t device, const struct client_result *r, u
         on_notified(s, device, r);
         return;
     }
+    if (r->kind == MESSAGE_SEND) {
+        s->sends += r->outcome == CLIENT_OK;
+        plan_send(s, device, s->o->send_ms);
+        return;
+    }
     if (r->outcome == CLIENT_OK) {
         if (r->kind == MESSAGE_REGISTER) {
             swarm_take_location(&s->swarm.devices[device], r->answer);
+            plan_send(s, device, 1 + random_below(&s->random, s->o->send_ms + 1));
             forget_observations(s, device);
             s->registers++;
             life->told_lifetime_s = (uint32_t)s->o->lifetime_s;
@@ -471,8 +500,10 @@ static void say_ready(const struct serve *s, uint64_t start_ns)
 static uint64_t wait_ns(const struct serve *s)
 {
     uint64_t life = timer_wheel_next(s->life_wheel), notify = timer_wheel_next(s->notify_wheel);
+    uint64_t send = timer_wheel_next(s->send_wheel);
     uint64_t next = life < notify ? life : notify;
 
+    next = send < next ? send : next;
     if (s->fresh < s->swarm.count)
         return NS_PER_MS;
     if (next <= s->now_ms)
@@ -492,6 +523,7 @@ static void live(struct serve *s)
         s->now_ms = clock_mono_ms();
         timer_wheel_run(s->life_wheel, s->now_ms, 0);
         timer_wheel_run(s->notify_wheel, s->now_ms, 0);
+        timer_wheel_run(s->send_wheel, s->now_ms, 0);
         if (!ready && s->fresh == s->swarm.count && client_outstanding(s->client) == 0) {
             ready = true;
             say_ready(s, start_ns);
@@ -499,11 +531,12 @@ static void live(struct serve *s)
     }
     printf("{\"mode\":\"serve\",\"registered\":%zu,\"registers\":%llu,\"updates\":%llu,"
            "\"requests\":%llu,\"duplicates\":%llu,\"observations\":%llu,\"notifications\":%llu,"
-           "\"lost\":%llu,\"cpu_s\":%.3f}\n",
+           "\"sends\":%llu,\"told\":%llu,\"lost\":%llu,\"cpu_s\":%.3f}\n",
            swarm_registered(&s->swarm), (unsigned long long)s->registers,
            (unsigned long long)s->updates, (unsigned long long)s->requests,
            (unsigned long long)s->duplicates, (unsigned long long)s->observations,
-           (unsigned long long)s->notifications,
+           (unsigned long long)s->notifications, (unsigned long long)s->sends,
+           (unsigned long long)client_stats(s->client)->told,
            (unsigned long long)client_stats(s->client)->outcomes[CLIENT_LOST], result_cpu_s());
 }
 
@@ -516,7 +549,8 @@ static int serve_init(struct serve *s)
     s->lives = mem_new(s->swarm.count * sizeof(*s->lives));
     s->life_wheel = timer_wheel_new(s->now_ms, on_life_timer, s);
     s->notify_wheel = timer_wheel_new(s->now_ms, on_notify_timer, s);
-    if (!s->lives || !s->life_wheel || !s->notify_wheel)
+    s->send_wheel = timer_wheel_new(s->now_ms, on_send_timer, s);
+    if (!s->lives || !s->life_wheel || !s->notify_wheel || !s->send_wheel)
         return ERR_NOMEM;
     for (size_t i = 0; i < s->swarm.count; i++) {
         object_reset(&s->lives[i].state, (uint32_t)s->o->lifetime_s);
@@ -533,10 +567,12 @@ static void serve_fini(struct serve *s)
     for (size_t i = 0; s->lives && i < s->swarm.count; i++) {
         forget_observations(s, (uint32_t)i);
         timer_stop(s->life_wheel, &s->lives[i].timer);
+        timer_stop(s->send_wheel, &s->lives[i].send);
     }
     client_free(s->client);
     timer_wheel_free(s->life_wheel);
     timer_wheel_free(s->notify_wheel);
+    timer_wheel_free(s->send_wheel);
     registry_unref(s->registry);
     buf_fini(&s->body);
     mem_free(s->lives);

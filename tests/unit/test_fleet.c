@@ -165,6 +165,49 @@ static void register_bytes(void **state)
     assert_true(view_eq_str(p.payload, "</1/0>,</3/0>"));
 }
 
+/* With a profile ID the list stays at home, until the server wants it. */
+static void profile_bytes(void **state)
+{
+    struct options o = {.lifetime_s = 300, .prefix = "f-", .version = "1.2", .pid = "6:27354b9a"};
+    uint8_t out[WIRE_DATAGRAM_MAX];
+    struct messages m;
+    char text[256];
+    struct pdu p;
+
+    (void)state;
+    assert_int_equal(message_init(&o, &m), ERR_OK);
+    p = parsed(out, message_write(&m, MESSAGE_REGISTER, NULL, 7, 0, 1, 2, out));
+    options_text(&p, text, sizeof(text));
+    assert_string_equal(text, "11=rd 15=ep=f-00000007 15=lt=300 15=lwm2m=1.2 15=b=U "
+                              "15=pid=6:27354b9a ");
+    assert_int_equal(p.payload.n, 0);
+    p = parsed(out, message_write(&m, MESSAGE_TELL, NULL, 7, 0, 1, 2, out));
+    options_text(&p, text, sizeof(text));
+    assert_string_equal(text, "11=rd 12=( 15=ep=f-00000007 15=lt=300 15=lwm2m=1.2 15=b=U "
+                              "15=pid=6:27354b9a ");
+    assert_true(view_eq_str(p.payload, object_links));
+}
+
+static void send_bytes(void **state)
+{
+    static const struct path root = {.depth = 0};
+    struct messages m = {.wall_offset_ms = INT64_C(1700000000000), .send_ms = 60000};
+    struct content_env env = {.use = CONTENT_SEND, .now_ms = 1};
+    uint8_t out[WIRE_DATAGRAM_MAX], again[WIRE_DATAGRAM_MAX];
+    struct batch *values = batch_new();
+    size_t n = message_send(&m, 3, 5250, 1, 2, out);
+    struct pdu p = parsed(out, n);
+
+    (void)state;
+    assert_int_equal(content_decode(FORMAT_SENML_JSON, &env, p.payload, &root, values), ERR_OK);
+    assert_int_equal(batch_size(values), 2);
+    assert_int_equal(batch_at(values, 0)->time_ms, INT64_C(1700000005250));
+    assert_int_equal(batch_at(values, 1)->time_ms, INT64_C(1700000005250) - 31000);
+    batch_free(values);
+    assert_int_equal(message_send(&m, 3, 5250, 1, 2, again), n);
+    assert_memory_equal(out, again, n);
+}
+
 static void update_bytes(void **state)
 {
     static const char *const ids[] = {"5a3f", "0123456789ab", "0123456789abc", "0123456789abcdef",
@@ -217,6 +260,7 @@ int main(void)
         cmocka_unit_test(buckets_are_narrow), cmocka_unit_test(quantiles),
         cmocka_unit_test(addresses),          cmocka_unit_test(state_stays),
         cmocka_unit_test(register_bytes),     cmocka_unit_test(update_bytes),
+        cmocka_unit_test(profile_bytes),      cmocka_unit_test(send_bytes),
         cmocka_unit_test(empty_bytes),
     };
 
