@@ -162,9 +162,13 @@ static void ask_register(struct client *c)
              !c->sleeper            ? ""
              : c->version[2] == '0' ? "Q"
                                     : "&Q");
-    client_links(c, c->instances, links);
-    m.format = 40;
-    m.payload = view_str(links);
+    if (c->pid)
+        snprintf(m.query + strlen(m.query), sizeof(m.query) - strlen(m.query), "&pid=%s", c->pid);
+    if (!c->pid || c->tells_list) {
+        client_links(c, c->instances, links);
+        m.format = 40;
+        m.payload = view_str(links);
+    }
     operator_forget(c->w, c->index);
     ask(c, CLIENT_REGISTER, &m);
     c->ask.instances = c->instances;
@@ -278,6 +282,7 @@ static void created(struct client *c, const struct client_request *r, const stru
                 "%s has the location %s", c->endpoint, m->location);
     snprintf(c->location, sizeof(c->location), "%s", m->location);
     c->registered = true;
+    c->tells_list = false;
     c->registrations++;
     acknowledged(c, r);
 }
@@ -296,6 +301,11 @@ static void refused(struct client *c, const struct client_request *r, const stru
     c->refusals++;
     if (r->what == CLIENT_SEND)
         return;
+    if (r->what == CLIENT_REGISTER && c->pid && !c->tells_list && m->code == 0x89) {
+        c->tells_list = true;
+        again_in(c, 0, SECOND);
+        return;
+    }
     if (c->w->cfg.forged)
         world_say(c->w, "%s: refused", c->endpoint);
     else if (r->what == CLIENT_REGISTER)

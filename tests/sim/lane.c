@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#define PROFILES 4096
 #define DATAGRAM_MAX 1152 /* engine_config.message_max */
 #define NO_PROXY 0xa5     /* 5.05 */
 #define BATCH_MAX 64      /* transactions of one commit */
@@ -514,9 +515,27 @@ static void set_small(struct core_config *cfg)
     cfg->domain.op_limit = 16;
 }
 
+/* As server.c does it. */
+static void load_profiles(struct world *w)
+{
+    const struct disk_profile *p;
+    struct profiles_effect effect;
+    size_t pos = 0;
+
+    w->profiles = profiles_new(PROFILES, true, &w->key);
+    assert(w->profiles);
+    while ((p = table_next(w->disk.profiles, &pos)) != NULL) {
+        int rc =
+            profiles_set(w->profiles, view_str(p->id), view_str(p->links), p->source, 0, &effect);
+
+        world_check(w, rc == ERR_OK, "a stored profile was not loaded: %s", err_name(rc));
+    }
+}
+
 void lane_start_all(struct world *w, uint16_t shards, int64_t outage_ms)
 {
     w->shards = shards;
+    load_profiles(w);
     w->sick = false;
     for (uint16_t i = 0; i < shards; i++) {
         struct lane *l = &w->lanes[i];
@@ -530,6 +549,7 @@ void lane_start_all(struct world *w, uint16_t shards, int64_t outage_ms)
         engine_config_defaults(&cfg.engine);
         domain_config_defaults(&cfg.domain);
         cfg.domain.replace = w->cfg.replace;
+        cfg.domain.profile_ids = w->profiles;
         if (w->cfg.small)
             set_small(&cfg);
         w->grace_s = cfg.domain.grace_s;
@@ -549,6 +569,8 @@ void lane_stop_all(struct world *w)
         core_free(w->lanes[i].core, w->now);
         w->lanes[i].core = NULL;
     }
+    profiles_free(w->profiles);
+    w->profiles = NULL;
 }
 
 /* ---- checks ---- */

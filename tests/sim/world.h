@@ -63,6 +63,7 @@ struct world {
     uint64_t steps, spun, spun_at;
     bool loud;
     struct models *models;
+    struct profiles *profiles; /* of this life */
     struct directory *dir;
     struct lane lanes[WORLD_SHARDS_MAX];
     uint16_t shards;
