@@ -35,6 +35,7 @@ struct api_deps {
     struct store *store;
     struct directory *directory;
     struct models *models;
+    struct profiles *profile_ids;
     /* NULL-terminated reason when the server is not ready for another reason than store or disk. */
     const char *(*not_ready)(void *ctx);
     /* /admin/reload: SIGHUP's work; ERR_… when the new configuration was refused. */

@@ -218,6 +218,44 @@ void call_store(struct call *c, struct txn *t, void (*finish)(struct call *c))
     }
 }
 
+/* ---- durable writes ---- */
+
+struct store_wait {
+    pthread_mutex_t lock;
+    pthread_cond_t done;
+    bool complete;
+};
+
+/* On the store's thread. */
+static void stored(struct txn *t)
+{
+    struct store_wait *w = t->ctx;
+
+    pthread_mutex_lock(&w->lock);
+    w->complete = true;
+    pthread_cond_signal(&w->done);
+    pthread_mutex_unlock(&w->lock);
+}
+
+int call_store_wait(struct call *c, struct txn *t)
+{
+    struct store_wait w = {.lock = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER};
+    int rc;
+
+    t->done = stored;
+    t->ctx = &w;
+    rc = store_submit(c->api->deps.store, t);
+    if (rc == ERR_OK) {
+        pthread_mutex_lock(&w.lock);
+        while (!w.complete)
+            pthread_cond_wait(&w.done, &w.lock);
+        pthread_mutex_unlock(&w.lock);
+        rc = t->rc;
+    }
+    txn_free(t);
+    return rc;
+}
+
 void call_free(struct call *c)
 {
     if (!c)

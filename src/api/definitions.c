@@ -107,48 +107,20 @@ void definitions_show(struct call *c)
 
 /* ---- import: durable first, published then ---- */
 
-struct import {
-    pthread_mutex_t lock;
-    pthread_cond_t done;
-    bool complete;
-    int rc;
-};
-
-/* On the store's thread. */
-static void stored(struct txn *t)
-{
-    struct import *i = t->ctx;
-
-    pthread_mutex_lock(&i->lock);
-    i->complete = true;
-    i->rc = t->rc;
-    pthread_cond_signal(&i->done);
-    pthread_mutex_unlock(&i->lock);
-}
-
 static int store_xml(struct call *c, const struct object_def *d)
 {
-    struct import import = {.lock = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER};
     struct txn *t = txn_new(TXN_PUT_MODEL);
-    int rc;
 
     if (!t)
         return ERR_NOMEM;
     t->object = d->id;
     t->version = d->version;
     t->text = mem_text(c->body.p, c->body.n);
-    t->done = stored;
-    t->ctx = &import;
-    rc = t->text ? store_submit(c->api->deps.store, t) : ERR_NOMEM;
-    if (rc == ERR_OK) {
-        pthread_mutex_lock(&import.lock);
-        while (!import.complete)
-            pthread_cond_wait(&import.done, &import.lock);
-        rc = import.rc;
-        pthread_mutex_unlock(&import.lock);
+    if (!t->text) {
+        txn_free(t);
+        return ERR_NOMEM;
     }
-    txn_free(t);
-    return rc;
+    return call_store_wait(c, t);
 }
 
 static int publish(struct call *c, struct object_def *d)

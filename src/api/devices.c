@@ -52,22 +52,6 @@ static int add_device(void *ctx, const struct registration *r)
     return ERR_OK;
 }
 
-/* An opaque cursor: the endpoint the next page begins after, url-safe. */
-static void put_next(cJSON *json, struct view cursor)
-{
-    struct buf out;
-    const char *text;
-
-    buf_init(&out, 1024);
-    text_base64(&out, cursor, true);
-    text = buf_cstr(&out);
-    if (cursor.n > 0 && text)
-        cJSON_AddStringToObject(json, "next", text);
-    else
-        cJSON_AddNullToObject(json, "next");
-    buf_fini(&out);
-}
-
 static bool parse_fields(struct call *c, uint32_t *ret_fields)
 {
     char text[512];
@@ -140,7 +124,7 @@ void devices_list(struct call *c)
             cJSON_Delete(json);
             problem_respond(c, rc, NULL);
         } else {
-            put_next(json, read_cursor(reader));
+            json_cursor(json, read_cursor(reader));
             call_json(c, MHD_HTTP_OK, json);
         }
     }

@@ -126,6 +126,8 @@ void call_store(struct call *c, struct txn *t /* takes */, void (*finish)(struct
 /* A new operation for the endpoint and path of the call, with id and deadline. NULL: a problem was
  * answered. */
 struct op *call_op(struct call *c, enum op_kind kind);
+/* Has the store do it and waits until it is durable; takes t. */
+int call_store_wait(struct call *c, struct txn *t);
 void call_free(struct call *c);
 
 /* ---- durable: operations that outlive their request ---- */
@@ -202,6 +204,8 @@ void json_integer(cJSON *object, const char *key, int64_t v);
 /* One JSON value and nothing behind it, in UTF-8 without NUL, nested no deeper than cJSON's own
  * limit. Caller deletes; NULL when it is not that. */
 cJSON *json_parse(struct buf *body);
+/* "next": the cursor of the page after this one, null when empty. */
+void json_cursor(cJSON *json, struct view cursor);
 /* {"value":…} or {"values":[{"path","value"},…]} of the body into a batch, typed by the model.
  * *ret_what (static text) says what is wrong. */
 int json_to_batch(const cJSON *body, const struct path *base, const struct registry *registry,
@@ -243,6 +247,12 @@ void composite_write(struct call *c);
 void definitions_list(struct call *c);
 void definitions_show(struct call *c);
 void definitions_put(struct call *c);
+void profiles_list(struct call *c);
+void profiles_show(struct call *c);
+void profiles_put(struct call *c);
+void profiles_delete(struct call *c);
+void sending_show(struct call *c);
+void sending_put(struct call *c);
 void health_live(struct call *c);
 void health_ready(struct call *c);
 void metrics_show(struct call *c);

@@ -155,6 +155,22 @@ cJSON *json_values(const struct path *asked, const struct batch *values, const c
     return json;
 }
 
+/* Opaque: the key the next page begins after, url-safe. */
+void json_cursor(cJSON *json, struct view cursor)
+{
+    struct buf out;
+    const char *text;
+
+    buf_init(&out, 1024);
+    text_base64(&out, cursor, true);
+    text = buf_cstr(&out);
+    if (cursor.n > 0 && text)
+        cJSON_AddStringToObject(json, "next", text);
+    else
+        cJSON_AddNullToObject(json, "next");
+    buf_fini(&out);
+}
+
 /* ---- registration ---- */
 
 static void put_objects(cJSON *json, struct view links)

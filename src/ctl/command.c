@@ -79,7 +79,7 @@ static enum ctl_exit all_pages(const struct ctl *ctl, const struct listing *l)
 static enum ctl_exit run_devices(const struct ctl *ctl, char **argv, int argc)
 {
     char *prefix = http_escape(argc > 0 ? argv[0] : "");
-    char path[PATH_MAX_TEXT];
+    char path[REQUEST_PATH_MAX];
     const struct listing l = {path, "devices", print_devices};
 
     snprintf(path, sizeof(path), "/v1/devices?q=%s", prefix ? prefix : "");
@@ -146,50 +146,52 @@ static enum ctl_exit run_watch(const struct ctl *ctl, char **argv, int argc)
 
 /* ---- profile IDs, Send ---- */
 
-static bool profile_path(char out[PATH_MAX_TEXT], const char *id)
+static bool profile_path(char out[REQUEST_PATH_MAX], const char *id)
 {
     char *escaped = http_escape(id);
-    int n = escaped ? snprintf(out, PATH_MAX_TEXT, "/v1/profiles/%s", escaped) : -1;
+    int n = escaped ? snprintf(out, REQUEST_PATH_MAX, "/v1/profiles/%s", escaped) : -1;
 
     mem_free(escaped);
-    return n > 0 && n < PATH_MAX_TEXT;
+    return n > 0 && n < REQUEST_PATH_MAX;
 }
 
 static enum ctl_exit run_profiles(const struct ctl *ctl, char **argv, int argc)
 {
     static const struct listing l = {"/v1/profiles?", "profiles", print_profiles};
-    char path[PATH_MAX_TEXT];
+    char path[REQUEST_PATH_MAX];
 
     if (argc == 0)
         return all_pages(ctl, &l);
-    return profile_path(path, argv[0]) ? call(ctl, "GET", path, NULL, print_object) : too_long();
+    return profile_path(path, argv[0]) ? request_send(ctl, "GET", path, NULL, print_object)
+                                       : request_too_long();
 }
 
 static enum ctl_exit run_profile_set(const struct ctl *ctl, char **argv, int argc)
 {
-    char path[PATH_MAX_TEXT];
+    char path[REQUEST_PATH_MAX];
     enum ctl_exit outcome;
     cJSON *json = cJSON_CreateObject();
 
     (void)argc;
     cJSON_AddStringToObject(json, "links", argv[1]);
-    outcome =
-        profile_path(path, argv[0]) ? call(ctl, "PUT", path, json, print_object) : too_long();
+    outcome = profile_path(path, argv[0]) ? request_send(ctl, "PUT", path, json, print_object)
+                                          : request_too_long();
     cJSON_Delete(json);
     return outcome;
 }
 
 static enum ctl_exit run_profile_delete(const struct ctl *ctl, char **argv, int argc)
 {
-    char path[PATH_MAX_TEXT];
+    char path[REQUEST_PATH_MAX];
 
     (void)argc;
-    return profile_path(path, argv[0]) ? call(ctl, "DELETE", path, NULL, NULL) : too_long();
+    return profile_path(path, argv[0]) ? request_send(ctl, "DELETE", path, NULL, NULL)
+                                       : request_too_long();
 }
 
 static enum ctl_exit run_mute(const struct ctl *ctl, char **argv, int argc)
 {
-    char path[PATH_MAX_TEXT];
+    char path[REQUEST_PATH_MAX];
     enum ctl_exit outcome = CTL_USAGE;
     cJSON *json = cJSON_CreateObject();
     bool on = argc > 1 && strcmp(argv[1], "on") == 0;
@@ -197,12 +199,12 @@ static enum ctl_exit run_mute(const struct ctl *ctl, char **argv, int argc)
     cJSON_AddBoolToObject(json, "muted", on);
     if (argc > 1 && !on && strcmp(argv[1], "off") != 0)
         fprintf(stderr, "lwm2m-serverctl: %s is neither on nor off\n", argv[1]);
-    else if (!device_path(path, argv[0], "send", "", ""))
-        outcome = too_long();
+    else if (!request_device_path(path, argv[0], "send", ""))
+        outcome = request_too_long();
     else if (argc > 1)
-        outcome = call(ctl, "PUT", path, json, print_object);
+        outcome = request_send(ctl, "PUT", path, json, print_object);
     else
-        outcome = call(ctl, "GET", path, NULL, print_object);
+        outcome = request_send(ctl, "GET", path, NULL, print_object);
     cJSON_Delete(json);
     return outcome;
 }
@@ -334,7 +336,8 @@ static const struct command commands[] = {
     {"operation", "show", "ID", "one operation with its attempts", 1, 1, operation_show},
     {"operation", "cancel", "ID", "cancel an operation that was not sent", 1, 1, operation_cancel},
     {"watch", NULL, "[EP]", "events as they happen", 0, 1, run_watch},
-    {"mute", NULL, "EP [on | off]", "whether the device may Send; forbid or allow it", 1, 2, run_mute},
+    {"mute", NULL, "EP [on | off]", "whether the device may Send; forbid or allow it", 1, 2,
+     run_mute},
     {"profiles", NULL, "[ID]", "known profile IDs, or one", 0, 1, run_profiles},
     {"profile", "set", "ID LINKS", "define what a profile ID stands for", 2, 2, run_profile_set},
     {"profile", "delete", "ID", "forget a profile ID", 1, 1, run_profile_delete},

@@ -21,7 +21,7 @@ struct conf_addrs {
 /* Texts are owned by the configuration. */
 struct conf {
     char *run_dir, *data_dir, *store_path, *api_socket, *api_socket_group, *api_token_file,
-        *nbiot_endpoints;
+        *nbiot_endpoints, *profiles_file;
     struct conf_addrs coap_listen, api_listen;
     uint64_t shards, coap_receive_buffer, coap_ack_timeout_ms, coap_ack_random, coap_max_retransmit,
         coap_nstart, coap_block_size, nbiot_ack_timeout_ms, nbiot_max_retransmit, uplink_body_limit,
@@ -30,9 +30,10 @@ struct conf {
         keep_timeline_s, keep_timeline, keep_timeline_device, keep_offline_s, keep_offline,
         api_body_limit, api_connection_limit, api_idle_timeout_s, api_event_ring,
         api_operation_ttl_s, limit_operations, limit_device_operations, limit_device_observations,
-        limit_devices, limit_durable_operations, awake_window_s, timeline_lines_per_s;
+        limit_devices, limit_durable_operations, awake_window_s, timeline_lines_per_s,
+        profiles_limit;
     uint64_t log_level, log_format, replace_policy, store_synchronous; /* index of the choice */
-    bool coap_steering;
+    bool coap_steering, profiles_learn;
 };
 
 /* A value that replaces the default, for conf_sample. */

@@ -20,6 +20,7 @@ struct server {
     struct udp_group *group;
     struct store *store;
     struct models *models;
+    struct profiles *profile_ids;
     struct directory *dir;
     struct shards *shards;
     struct api *api;
@@ -41,6 +42,16 @@ int parts_start(struct server *s);
 void parts_stop(struct server *s);
 /* How many shards the configuration asks for; 0 there is one for each processor, up to 128. */
 uint16_t parts_shards(const struct conf *c);
+
+/* ---- known: profile IDs, from the store and the file ---- */
+
+/* Both say on the log what has failed. */
+int known_start(struct server *s);
+/* The file again; when it is refused, what was in it before stays. */
+int known_reload(struct server *s);
+/* Names are given out by OMA or agreed on with the operator, so one that nobody has told us of is
+ * worth a line of the log; a hash that has yet to be learned is not. */
+void known_refusal(const struct event *e);
 
 /* ---- loop, of the main thread: signals, reload, watchdog, the file `alive` ---- */
 

@@ -48,7 +48,7 @@ static int reload(struct server *s)
     if (rc < 0)
         log_error("the token file was refused, the old tokens stay",
                   log_text("reason", err_text(rc)));
-    else
+    if (known_reload(s) == ERR_OK && rc == ERR_OK)
         log_info("the configuration was read again", log_text("file", s->file));
     return rc;
 }

@@ -63,6 +63,7 @@ static void make_core_config(const struct server *s, struct core_config *out)
     out->domain.read_body_limit = c->read_body_limit;
     out->domain.profiles = s->profiles;
     out->domain.profile_count = PROFILE_COUNT;
+    out->domain.profile_ids = s->profile_ids;
     out->nbiot_endpoints = c->nbiot_endpoints;
     out->timeline_lines_per_s = (uint32_t)c->timeline_lines_per_s;
     out->key = s->key;
@@ -229,6 +230,7 @@ static void on_event(void *ctx, struct event *e)
 {
     struct server *s = ctx;
 
+    known_refusal(e);
     if (s->api)
         api_event(s->api, e);
     else
@@ -266,6 +268,7 @@ static int start_api(struct server *s)
                             .store = s->store,
                             .directory = s->dir,
                             .models = s->models,
+                            .profile_ids = s->profile_ids,
                             .not_ready = why_not_ready,
                             .reload = loop_ask_reload,
                             .ctx = s};
@@ -316,8 +319,8 @@ static int load_state(struct server *s)
 int parts_start(struct server *s)
 {
     static int (*const steps[])(struct server *) = {
-        start_folders, start_alive,  start_sockets, start_store,
-        start_models,  start_shards, start_api,     load_state,
+        start_folders, start_alive,  start_sockets, start_store, start_models,
+        known_start,   start_shards, start_api,     load_state,
     };
     int rc = ERR_OK;
 
@@ -337,6 +340,7 @@ void parts_stop(struct server *s)
     shards_free(s->shards);
     directory_free(s->dir);
     models_free(s->models);
+    profiles_free(s->profile_ids);
     udp_group_close(s->group);
     if (s->alive_fd >= 0) {
         futimens(s->alive_fd, NULL);

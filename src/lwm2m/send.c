@@ -101,7 +101,6 @@ static struct txn *record_txn(const struct event *e)
         t->entry_count = 1;
         t->entries[0] = (struct entry){.endpoint = view_of(t->bytes, n),
                                        .time_ms = e->time_ms,
-                                       .listed = true,
                                        .type = EVENT_SEND,
                                        .registration_id = e->registration_id,
                                        .values = batch_copy(e->values),

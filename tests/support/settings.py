@@ -44,6 +44,9 @@ KEYS = {
     "idle_timeout_s": ("api", "idle-timeout-s"),
     "event_ring": ("api", "event-ring"),
     "device_operations": ("limits", "operations-per-device"),
+    "profiles_file": ("profiles", "file"),
+    "profiles_learn": ("profiles", "learn"),
+    "profiles_limit": ("profiles", "limit"),
     "store_path": ("store", "path"),
     "synchronous": ("store", "synchronous"),
 }

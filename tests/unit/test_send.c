@@ -131,7 +131,7 @@ static void test_waits_for_the_store(void **state)
     assert_true(view_eq_str(e->endpoint, "dev1"));
     assert_int_equal(e->type, EVENT_SEND);
     assert_int_equal(e->origin, ORIGIN_SEND);
-    assert_true(e->listed);
+    assert_false(e->listed); /* like a notification */
     assert_int_equal(e->time_ms, FIX_WALL + (int64_t)(f->now - FIX_START));
     assert_int_equal(e->registration_id, fix_find(f, 1)->id);
     assert_int_equal(batch_size(e->values), 2);
