@@ -91,8 +91,8 @@ struct client {
     bool long_body;
     bool sleeper;           /* queue mode: hears nothing after a while */
     uint64_t listens_until; /* … of silence */
-    const char *pid; /* its profile ID; NULL: always tells the list */
-    bool tells_list; /* … because the ID alone was refused */
+    const char *pid;        /* its profile ID; NULL: always tells the list */
+    bool tells_list;        /* … because the ID alone was refused */
     struct flow flow;
     char location[WIRE_TEXT];
     uint64_t id; /* registration id of the location */
