@@ -7,6 +7,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("LWM2M_BUILD", REPOSITORY / "build")).resolve()
 SERVERD = os.environ.get("LWM2M_SERVERD", str(BUILD / "lwm2m-serverd"))
 SERVERCTL = os.environ.get("LWM2M_SERVERCTL", str(BUILD / "lwm2m-serverctl"))
+FLEET = os.environ.get("LWM2M_FLEET", str(BUILD / "fleet"))
 MODELS = Path(__file__).resolve().parent / "models"
 
 # Slow builds (sanitizers, valgrind) stretch every limit; they never shorten a wait that a test is about.
