@@ -119,7 +119,9 @@ static int resize(struct upload *up, uint8_t szx)
 {
     if (szx < up->szx)
         up->szx = szx;
-    return block_number(up->size, up->szx) > BLOCK_NUM_MAX ? ERR_TOOLARGE : BLOCK_NEXT;
+    if (block_number(up->size, up->szx) > BLOCK_NUM_MAX)
+        return ERR_TOOLARGE;
+    return BLOCK_NEXT;
 }
 
 /* 4.13: with a smaller size as a hint, the block that was refused is sent again in smaller ones. */
@@ -159,8 +161,11 @@ static int upload_heard(struct engine *e, struct exchange *x, const struct heard
     }
     if (!CODE_IS_SUCCESS(code))
         return BLOCK_DONE;
-    if (up->blocks && h->has_block1 && h->block1.num != block_sent(x).num)
-        return h->pdu->type == PDU_ACK ? ERR_BADANSWER : BLOCK_IGNORE;
+    if (up->blocks && h->has_block1 && h->block1.num != block_sent(x).num) {
+        if (h->pdu->type == PDU_ACK)
+            return ERR_BADANSWER;
+        return BLOCK_IGNORE;
+    }
     if (up->blocks && up->offset + block_length(up) < up->size)
         return upload_next(up, h);
     if (code == PDU_CONTINUE)

@@ -219,8 +219,9 @@ static int resolve_name(const struct senml_reader *s, const struct senml_record 
     size_t n = 0;
     int rc = join_name(s, r, joined, &n);
 
-    if (rc == ERR_OK)
-        rc = path_parse(split_name(s, view_of(joined, n), &prefix), &record->path);
+    if (rc < 0)
+        return rc;
+    rc = path_parse(split_name(s, view_of(joined, n), &prefix), &record->path);
     return rc < 0 ? rc : content_prefix(s->env, prefix, s->out, &record->prefix);
 }
 

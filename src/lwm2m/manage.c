@@ -698,8 +698,8 @@ void manage_op(struct domain *d, struct op *op, uint64_t now)
         return;
     if (rc == ERR_OK)
         rc = queue_add(d, dev, op, &run);
-    if (rc < 0)
-        refuse(d, dev, op, rc);
-    else
+    if (rc == ERR_OK)
         start(d, run, now);
+    else
+        refuse(d, dev, op, rc);
 }

@@ -53,23 +53,34 @@ static void know(struct known_text *k, struct view text, struct objlist *list)
     *k = (struct known_text){.text = copy, .n = text.n, .list = list};
 }
 
+static int parse(struct domain *d, struct view text, struct objlist **ret_list)
+{
+    struct objlist *list;
+    int rc = link_objlist(text, &d->key, &list);
+
+    if (rc < 0)
+        return rc;
+    *ret_list = objlist_pool_intern(d, list);
+    return ERR_OK;
+}
+
 int objlist_pool_parse(struct domain *d, struct view text, struct objlist **ret_list)
 {
-    struct known_text *k = text.n <= KNOWN_TEXT_MAX ? known_at(d, text) : NULL;
-    struct objlist *list;
+    struct known_text *k;
     int rc;
 
-    if (k != NULL && k->list != NULL && view_eq(view_of(k->text, k->n), text)) {
+    if (text.n > KNOWN_TEXT_MAX)
+        return parse(d, text, ret_list);
+    k = known_at(d, text);
+    if (k->list != NULL && view_eq(view_of(k->text, k->n), text)) {
         k->list->refs++;
         *ret_list = k->list;
         return ERR_OK;
     }
-    rc = link_objlist(text, &d->key, &list);
+    rc = parse(d, text, ret_list);
     if (rc < 0)
         return rc;
-    *ret_list = objlist_pool_intern(d, list);
-    if (k != NULL)
-        know(k, text, *ret_list);
+    know(k, text, *ret_list);
     return ERR_OK;
 }
 

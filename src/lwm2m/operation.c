@@ -402,7 +402,7 @@ static int part(struct run *run, int rc)
     if (failed == ERR_OK)
         failed = operation_to_op(o, &own);
     mem_free(o);
-    if (failed < 0)
+    if (failed != ERR_OK)
         return failed;
     own->stored = true;
     own->result.sent_ms = his->result.sent_ms;

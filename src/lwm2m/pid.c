@@ -83,12 +83,13 @@ static int parse(struct domain *d, const struct pid_question *q, struct view tex
 static int unite(struct domain *d, const struct pid_question *q, const struct known *k,
                  const struct objlist *told, struct objlist **ret_list)
 {
+    const struct profile_entry *only = k->ids.n == 1 ? k->entries[0] : NULL;
     size_t n = told != NULL ? told->text.n : 0;
     uint8_t *text;
 
     /* Most devices: an id and nothing else, with a text that has been seen before. */
-    if (k->n == 1 && k->ids.n == 1 && n == 0)
-        return parse(d, q, k->entries[0]->links, ret_list);
+    if (only != NULL && n == 0)
+        return parse(d, q, only->links, ret_list);
     text = arena_alloc(d->arena, n + k->bytes + 1);
     if (text == NULL)
         return ERR_NOMEM;
@@ -108,7 +109,7 @@ static int unite(struct domain *d, const struct pid_question *q, const struct kn
 static bool teaches(struct domain *d, const struct pid_question *q, const struct known *k)
 {
     return d->cfg.profile_ids != NULL && q->endpoint.n > 0 && is_single_hash(&k->ids) &&
-           (k->n == 0 || k->entries[0]->source == PROFILE_LEARNED) &&
+           (k->entries[0] == NULL || k->entries[0]->source == PROFILE_LEARNED) &&
            profiles_was_refused(d->cfg.profile_ids, q->endpoint, k->ids.v[0]);
 }
 
@@ -209,7 +210,7 @@ static void store(struct domain *d, enum txn_kind kind, struct view id, struct v
 void pid_learn(struct domain *d, const struct device *dev, uint64_t now)
 {
     struct view links = link_entries(dev->list);
-    struct profiles_effect effect;
+    struct profiles_effect effect = {.changed = false};
     struct profile_ids ids;
     int rc = ERR_NOTFOUND;
 

@@ -337,12 +337,12 @@ static int count_link(void *ctx, const struct link *l)
 static void take_census(struct run *run, const struct answer *a, uint64_t now)
 {
     struct census c = {.dev = run->device, .object = run->op->path.id[0]};
+    bool counted =
+        a->blob == NULL && run->instances > 0 && link_parse(a->body, count_link, &c) >= 0;
 
-    if (a->blob != NULL || run->instances == 0 || link_parse(a->body, count_link, &c) < 0)
-        unknown(run, ERR_UNKNOWN, now);
-    else if (c.count + 1u == run->instances)
+    if (counted && c.count + 1u == run->instances)
         again(run, now);
-    else if (c.count == run->instances)
+    else if (counted && c.count == run->instances)
         created(run, c.fresh == 1 ? &c.found : NULL, now);
     else
         unknown(run, ERR_UNKNOWN, now);

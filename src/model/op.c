@@ -195,6 +195,8 @@ struct op_attempt *op_attempt_last(struct op *op)
 
 int op_attempt_add(struct op *op, const struct op_attempt *attempt)
 {
+    size_t at = op->attempt_count < OP_ATTEMPTS_MAX ? op->attempt_count : OP_ATTEMPTS_MAX - 1;
+
     if (op->attempts == NULL)
         op->attempts = mem_new(OP_ATTEMPTS_MAX * sizeof *op->attempts);
     if (op->attempts == NULL)
@@ -203,6 +205,6 @@ int op_attempt_add(struct op *op, const struct op_attempt *attempt)
         memmove(&op->attempts[1], &op->attempts[2], (OP_ATTEMPTS_MAX - 2) * sizeof *op->attempts);
     if (op->attempt_count < UINT8_MAX)
         op->attempt_count++;
-    *op_attempt_last(op) = *attempt;
+    op->attempts[at] = *attempt;
     return ERR_OK;
 }

@@ -234,9 +234,9 @@ static int reserve(struct profiles *p, size_t n)
     return ERR_OK;
 }
 
-static struct row *insert(struct profiles *p, struct row row)
+static struct row *insert(struct profiles *p, struct view id, struct row row)
 {
-    size_t at = lower_bound(p, meaning(&row)->id);
+    size_t at = lower_bound(p, id);
 
     memmove(&p->rows[at + 1], &p->rows[at], (p->n - at) * sizeof *p->rows);
     p->rows[at] = row;
@@ -263,7 +263,7 @@ static int put(struct profiles *p, struct profile_entry *e, struct profiles_effe
         rc = reserve(p, p->n + 1);
     if (rc < 0)
         return rc;
-    (void)insert(p, (struct row){.told = e});
+    (void)insert(p, e->id, (struct row){.told = e});
     effect->changed = true;
     return ERR_OK;
 }
@@ -455,7 +455,7 @@ static void take_file(struct profiles *p, struct profile_entry **entries, size_t
         if (row == NULL) {
             /* Past the limit by what operators have configured, if nothing is left to go. */
             (void)make_room(p, &ignored);
-            (void)insert(p, (struct row){.file = entry_ref(entries[i])});
+            (void)insert(p, entries[i]->id, (struct row){.file = entry_ref(entries[i])});
         } else {
             row->file = entry_ref(entries[i]);
         }

@@ -130,10 +130,11 @@ int wish_read(sqlite3_stmt *stmt, struct observation *ret_observation)
 static struct observation *copy(const struct observation *o)
 {
     struct observation *c = mem_new(sizeof(*c) + o->attributes.n + o->paths.n);
-    uint8_t *bytes = (uint8_t *)(c + 1);
+    uint8_t *bytes;
 
     if (!c)
         return NULL;
+    bytes = (uint8_t *)(c + 1);
     *c = *o;
     if (o->attributes.n)
         memcpy(bytes, o->attributes.p, o->attributes.n);

@@ -77,7 +77,7 @@ static void credentials(const char *text)
     if (parse_token(host, &token) == ERR_OK)
         require(token.name[0] != '\0' && strlen(token.name) < sizeof(token.name));
     if (names_loopback(host))
-        require(host.p[0] == 'l' || host.p[0] == '1' || host.p[0] == '[');
+        require(host.n > 0 && (host.p[0] == 'l' || host.p[0] == '1' || host.p[0] == '['));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

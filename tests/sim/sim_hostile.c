@@ -430,7 +430,7 @@ static uint64_t forged(uint64_t seed)
     forger = &f;
     w = start(&cfg);
     w->tap = forge;
-    for (uint64_t i = 0; f.left > 0; i++) {
+    while (f.left > 0) {
         struct client *c = &w->clients[world_random(w, cfg.clients)];
 
         operator_poke(w);

@@ -118,7 +118,7 @@ static void an_unreadable_row_is_left_out(void **state)
         snprintf(sql, sizeof(sql), "%s%d", unreadable[i], rows_hit[i]);
         damage(f, sql);
     }
-    for (size_t page = 0;; page++) {
+    for (;;) {
         rows.count = 0;
         assert_int_equal(read_registrations(f->reader, after, 7, rows_add, &rows), ERR_OK);
         seen += rows.count;

@@ -188,7 +188,7 @@ static void test_memory_at_each_size(void **state)
             worst = each;
     }
     print_message("bytes per entry: %.2f at %u, at most %.2f above 1000\n",
-                  (double)table_bytes(t) / ENTRIES, ENTRIES, worst);
+                  (double)table_bytes(t) / (double)ENTRIES, ENTRIES, worst);
     assert_true(worst < 20);
     for (size_t i = 0; i < ENTRIES; i++)
         assert_ptr_equal(get(t, hash_good, i), &items[i]);
