@@ -38,7 +38,7 @@ size_t serial_request(char *out, size_t room, const char *endpoint, unsigned ser
     case SERIAL_KINDS:
     default:
         method = "GET";
-        snprintf(path, sizeof(path), "%u/%u/%u?source=device", READ_OBJECT, serial, READ_RESOURCE);
+        snprintf(path, sizeof(path), "%d/%u/%d?source=device", READ_OBJECT, serial, READ_RESOURCE);
         break;
     }
     n = snprintf(out, room, head, method, endpoint, path, strlen(body), body[0] ? json : "", body);

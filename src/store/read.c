@@ -492,7 +492,7 @@ static int give_profile(struct reader *r, sqlite3_stmt *stmt, read_profile_fn ea
 
     if (rc == ERR_OK)
         rc = reader_keep(r, stmt, 1, &links);
-    if (rc < 0)
+    if (rc != ERR_OK)
         return rc;
     if (source < 0 || source >= PROFILE_SOURCE_COUNT)
         return reader_skip(r, ERR_MALFORMED, "profile", 0);

@@ -68,7 +68,7 @@ static int give_value(struct reader *r, sqlite3_stmt *stmt, read_value_fn each, 
     struct stored_value *v;
     int rc = take_value(r, stmt, &v);
 
-    if (rc < 0)
+    if (rc != ERR_OK)
         return rc == ERR_MALFORMED ? ERR_OK : rc;
     return each(ctx, v);
 }

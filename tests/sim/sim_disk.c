@@ -74,7 +74,7 @@ static void run_store(struct both *b, struct txn *t)
     struct wait w = {.mutex = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
 
     t->done = stored;
-    t->ctx = &w;
+    t->ctx = &w; /* cppcheck-suppress autoVariables ; it is waited for below */
     check(b, store_submit(b->store, t) == ERR_OK, "the store did not take a transaction");
     pthread_mutex_lock(&w.mutex);
     while (!w.done)
