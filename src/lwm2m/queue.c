@@ -335,16 +335,14 @@ void queue_arm(struct run *run, uint64_t now)
 
 static void fire_durable(struct run *run, uint64_t now)
 {
-    struct op *op = run->op;
-
-    if (op->deadline != 0 && op->deadline <= now && op->stored)
-        operation_release(run, now);
+    if (run->op->stored && run->op->deadline != 0 && run->op->deadline <= now)
+        operation_release(run, now); /* run->op is another one now */
     if (run->parked && run->until <= now) {
         operation_settle(run, OP_STATE_UNKNOWN, ERR_UNKNOWN, now);
         return;
     }
     if (!run->parked && !is_under_way(run) && operation_expired(run, now)) {
-        if (op->state == OP_STATE_QUEUED)
+        if (run->op->state == OP_STATE_QUEUED)
             operation_settle(run, OP_STATE_EXPIRED, ERR_EXPIRED, now);
         else
             operation_settle(run, OP_STATE_UNKNOWN, ERR_UNKNOWN, now);

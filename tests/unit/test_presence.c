@@ -223,6 +223,37 @@ static void test_expires_while_asleep(void **state)
     assert_int_equal(f->sent_count, before + 1);
 }
 
+/* Once complete it is the submitter's. */
+static void spoil(struct op *op)
+{
+    struct fix *f = op->ctx;
+
+    f->done_count++;
+    assert_int_equal(op->result.rc, ERR_ACCEPTED);
+    op->state = OP_STATE_SENT;
+    op_free(op);
+}
+
+static void test_expires_when_nobody_waits_any_more(void **state)
+{
+    struct fix *f = *state;
+    struct op *op;
+
+    fix_sleeper(f, 1);
+    fix_advance(f, 94000);
+    op = write_of(f, 1, "/1/0/2", 5);
+    op->done = spoil;
+    op->patient = true;
+    op->deadline = f->now + 5000;
+    op->expires_ms = FIX_WALL + 94000 + 5000;
+    fix_start(f, op);
+    fix_advance(f, 4900);
+    assert_int_equal(f->done_count, 0);
+    fix_advance(f, 200);
+    assert_int_equal(f->done_count, 1);
+    assert_int_equal(fix_event(f, 0)->operation->state, OP_STATE_EXPIRED);
+}
+
 /* ---- learning -------------------------------------------------------------------------------- */
 
 static void test_window_is_learned(void **state)
@@ -341,6 +372,7 @@ int main(void)
         ROW(test_reset_on_waking),
         ROW(test_once_more_in_a_long_window),
         ROW(test_expires_while_asleep),
+        ROW(test_expires_when_nobody_waits_any_more),
         ROW(test_window_is_learned),
         ROW(test_slow_network_listens_longer),
         ROW(test_overdue),
