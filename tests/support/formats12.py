@@ -5,6 +5,7 @@ those of formats.py; a removed resource instance is REMOVED.
 """
 
 import base64
+import io
 import json
 
 import cbor2
@@ -14,6 +15,19 @@ from .formats import CBOR_NAMES, Link, Time, Unsigned, leaves, parts, senml_reco
 
 ETCH_JSON, ETCH_CBOR, LWM2M_JSON, LWM2M_CBOR = 320, 322, 11543, 11544
 REMOVED = object()
+
+
+def cbor_loads(data):
+    """One item and no byte more; ValueError."""
+    try:
+        stream = io.BytesIO(data)
+        item = cbor2.load(stream)
+    except (cbor2.CBORDecodeError, EOFError) as error:
+        raise ValueError(str(error)) from None
+    if stream.read(1):
+        raise ValueError("bytes after the end")
+    return item
+
 
 # -- LwM2M CBOR ------------------------------------------------------------------------------------------------------
 
@@ -60,7 +74,7 @@ def lwm2m_cbor_entries(data):
             else:
                 found.append((levels, value))
 
-    root = cbor2.loads(data)
+    root = cbor_loads(data)
     if not isinstance(root, dict) or not root:
         raise ValueError("not a map")
     walk((), root)
@@ -135,7 +149,7 @@ def senml_load(content_format, data):
     if content_format in (formats.SENML_JSON, ETCH_JSON):
         return json.loads(data)
     return [
-        {CBOR_NAMES.get(key, key): value for key, value in record.items()} for record in cbor2.loads(data)
+        {CBOR_NAMES.get(key, key): value for key, value in record.items()} for record in cbor_loads(data)
     ]
 
 
@@ -188,7 +202,7 @@ def encode_many(content_format, values):
         records = [record for path, value in values.items() for record in json.loads(formats.senml_json_encode(path, value))]
         return json.dumps(records).encode()
     if content_format == formats.SENML_CBOR:
-        records = [record for path, value in values.items() for record in cbor2.loads(formats.senml_cbor_encode(path, value))]
+        records = [record for path, value in values.items() for record in cbor_loads(formats.senml_cbor_encode(path, value))]
         return cbor2.dumps(records)
     raise formats.NotRepresentable(content_format)
 
@@ -199,7 +213,7 @@ def series_encode(content_format, series):
     records = []
     for path, value, when in series:
         many = encode_many(content_format, {path: value})
-        for record in json.loads(many) if content_format == formats.SENML_JSON else cbor2.loads(many):
+        for record in json.loads(many) if content_format == formats.SENML_JSON else cbor_loads(many):
             record["t" if content_format == formats.SENML_JSON else 6] = when - newest
             records.append(record)
     records[0]["bt" if content_format == formats.SENML_JSON else -3] = newest
