@@ -12,10 +12,11 @@ from support.background import Background
 from support.daemon import Daemon
 from support.device12 import Device12
 from support.raw import RawPeer
-from support.settings import limit
+from support.settings import TIMEOUT_SCALE, limit
 
-SLEEPY = dict(nbiot_endpoints="nb:", nbiot_ack_timeout_ms=500, nbiot_max_retransmit=1)  # 0.5 s * 3 * 1.5: 2 s
-WINDOW = 2.0
+SLOW = min(TIMEOUT_SCALE, 2)
+SLEEPY = dict(nbiot_endpoints="nb:", nbiot_ack_timeout_ms=int(500 * SLOW), nbiot_max_retransmit=1)
+WINDOW = 2.0 * SLOW  # 500 ms * 3 * 1.5, whole seconds
 LINKS = "</>;ct=112,</1/0>,</3/0>,</3303/0>"
 NAME, HEAT = "/3303/0/5750", "/3303/0/5700"
 
@@ -120,7 +121,7 @@ def test_queue_mode_in_the_binding(server, device12, events, version, binding):
 
 
 def test_presence_in_order(server, device12, events):
-    one = device12(query=["Q"], lifetime=3)
+    one = device12(query=["Q"], lifetime=int(WINDOW) + 1)
     one.sleep()
     kinds = [events.next(("registered", "asleep", "overdue", "expired"), one.endpoint).kind for _ in range(4)]
     assert kinds == ["registered", "asleep", "overdue", "expired"]
@@ -271,7 +272,7 @@ def test_it_wakes_elsewhere(server, asleep, peer):
 
 def test_it_sleeps_over_its_lifetime(server, device12, events):
     """The registration ends; the operation waits for the next one."""
-    one = device12(query=["Q"], lifetime=3)
+    one = device12(query=["Q"], lifetime=int(WINDOW) + 1)
     put_to_sleep(server, events, one)
     operation = server.rest.accepted("PUT", path_of(server.rest, one, NAME), {"value": "later"})
     events.next("expired", one.endpoint)
@@ -479,7 +480,8 @@ def test_what_it_told_nobody_while_it_slept(server, events, one):
     put_to_sleep(server, events, one)
     for value in (1.5, 2.5, 3.5, 4.5):
         one.set(HEAT, value)
-        time.sleep(0.05)
+        one.wait_until(lambda value=value: value in [told[HEAT] for _, told in one.watches[0].stored])
+        time.sleep(0.01)
     one.wake()
     event = events.next("notification", one.endpoint)
     assert [value["value"] for value in event["values"]] == [2.5, 3.5, 4.5]
