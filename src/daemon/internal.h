@@ -25,7 +25,8 @@ struct server {
     struct shards *shards;
     struct api *api;
     _Atomic(const char *) not_ready; /* NULL when ready */
-    int64_t outage_ms;
+    struct outage outage;
+    bool complete; /* all state was loaded: a stop leaves all of it in the store */
     int alive_fd;
     uint64_t loaded, load_ms;
     uv_loop_t loop;

@@ -105,6 +105,16 @@ static int start_folders(struct server *s)
     return rc;
 }
 
+/* Everything is in the store: the next start may trust its deadlines. */
+static void mark_stopped(const struct server *s)
+{
+    static const char mark[] = "stopped\n";
+
+    if (s->complete && write(s->alive_fd, mark, sizeof(mark) - 1) < 0)
+        log_warn("the clean stop cannot be marked", log_text("file", s->alive));
+    futimens(s->alive_fd, NULL);
+}
+
 /* How long we were away: since the file was last touched. Unknown (first start) is no time at all.
  */
 static int start_alive(struct server *s)
@@ -115,9 +125,10 @@ static int start_alive(struct server *s)
         int64_t last = (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
         int64_t away = clock_wall_ms() - last;
 
-        s->outage_ms = away > 0 ? away : 0;
+        s->outage.ms = away > 0 ? away : 0;
+        s->outage.killed = st.st_size == 0; /* else it holds the mark of a clean stop */
     }
-    s->alive_fd = open(s->alive, O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
+    s->alive_fd = open(s->alive, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
     return s->alive_fd < 0 ? ERR_IO : ERR_OK;
 }
 
@@ -304,15 +315,16 @@ static int start_api(struct server *s)
 static int load_state(struct server *s)
 {
     uint64_t begun = clock_mono_ms();
-    int rc = shards_load(s->shards, s->database, s->outage_ms, &s->loaded);
+    int rc = shards_load(s->shards, s->database, &s->outage, &s->loaded);
 
     s->load_ms = clock_mono_ms() - begun;
     if (rc < 0) {
         log_error("the stored registrations cannot be loaded", log_text("reason", err_text(rc)));
         return rc;
     }
+    s->complete = true;
     log_info("state is loaded", log_u64("registrations", s->loaded), log_u64("ms", s->load_ms),
-             log_i64("outage_ms", s->outage_ms));
+             log_i64("outage_ms", s->outage.ms));
     return shards_start(s->shards);
 }
 
@@ -343,7 +355,7 @@ void parts_stop(struct server *s)
     profiles_free(s->profile_ids);
     udp_group_close(s->group);
     if (s->alive_fd >= 0) {
-        futimens(s->alive_fd, NULL);
+        mark_stopped(s);
         close(s->alive_fd);
     }
 }

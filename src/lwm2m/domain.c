@@ -403,9 +403,9 @@ void domain_reserve(struct domain *d, uint32_t devices)
 }
 
 int domain_load(struct domain *d, const struct registration *r, struct claim *claim,
-                int64_t outage_ms, uint64_t now)
+                const struct outage *outage, uint64_t now)
 {
-    return move_load(d, r, claim, outage_ms, now);
+    return move_load(d, r, claim, outage, now);
 }
 
 int domain_load_observation(struct domain *d, const struct observation *o, uint64_t now)

@@ -539,6 +539,6 @@ struct device *move_give(struct domain *d, uint64_t id, uint64_t now);
 int move_take(struct domain *d, struct device *dev, uint64_t now);
 void move_free(struct device *dev);
 int move_load(struct domain *d, const struct registration *r, struct claim *claim,
-              int64_t outage_ms, uint64_t now);
+              const struct outage *outage, uint64_t now);
 
 #endif

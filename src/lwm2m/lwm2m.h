@@ -146,10 +146,16 @@ void domain_wall(struct domain *d, int64_t wall_ms, uint64_t now);
 
 /* Restart: about so many devices are about to be loaded. */
 void domain_reserve(struct domain *d, uint32_t devices);
-/* Restart: before any datagram; the registration is not here yet (the claim was given once).
- * `outage_ms` shifts the deadlines, each to at least a grace period from now. */
+/* How the server before this one went. */
+struct outage {
+    int64_t ms;  /* nobody served for so long */
+    bool killed; /* it did not stop: renewals of its last minute may be missing from the store */
+};
+/* Restart: before any datagram. The outage shifts the deadlines, each at least a grace period from
+ * now; after a kill each at least a lifetime, for the last Update may not have been stored. */
 int domain_load(struct domain *d, const struct registration *r,
-                struct claim *claim /* takes on success */, int64_t outage_ms, uint64_t now);
+                struct claim *claim /* takes on success */, const struct outage *outage,
+                uint64_t now);
 /* ERR_NOTFOUND when its registration is not here. */
 int domain_load_observation(struct domain *d, const struct observation *o, uint64_t now);
 /* One that waits, or whose late answer is awaited; in the order of their ids. ERR_NOTFOUND when its

@@ -198,21 +198,26 @@ static void set_flags(struct device *dev, const struct registration *r)
  * the devices could not reach us (architecture, Restart).
  */
 static uint32_t shifted_deadline(const struct domain *d, const struct device *dev,
-                                 const struct registration *r, int64_t outage_ms, uint64_t now)
+                                 const struct registration *r, const struct outage *outage,
+                                 uint64_t now)
 {
     int64_t left_ms, left_s;
     uint64_t deadline;
 
     if (dev->lifetime_s == 0 || !r->lifetime_given || r->expires_ms == INT64_MAX)
         return DEVICE_NEVER;
-    left_ms = r->expires_ms - domain_unix_ms(d, now) + outage_ms;
+    left_ms = r->expires_ms - domain_unix_ms(d, now) + outage->ms;
+    /* Its last Update may have been answered and not stored yet: that would be its whole lifetime
+     * ago at the earliest. */
+    if (outage->killed && left_ms < (int64_t)dev->lifetime_s * 1000)
+        left_ms = (int64_t)dev->lifetime_s * 1000;
     left_s = left_ms > 0 ? left_ms / 1000 + 1 : 0;
     deadline = (now + 999) / 1000 + (uint64_t)left_s + d->cfg.grace_s;
     return deadline < DEVICE_NEVER ? (uint32_t)deadline : DEVICE_NEVER - 1;
 }
 
 int move_load(struct domain *d, const struct registration *r, struct claim *claim,
-              int64_t outage_ms, uint64_t now)
+              const struct outage *outage, uint64_t now)
 {
     struct device *dev = device_new(d);
     int rc;
@@ -239,7 +244,7 @@ int move_load(struct domain *d, const struct registration *r, struct claim *clai
     dev->claim = claim;
     device_choose_profile(d, dev);
     device_insert(d, dev);
-    dev->deadline_s = shifted_deadline(d, dev, r, outage_ms, now);
+    dev->deadline_s = shifted_deadline(d, dev, r, outage, now);
     presence_load(d, dev, now);
     expiry_arm(d, dev, now);
     /* Operators would see it as gone until it is heard. */

@@ -472,14 +472,15 @@ void core_reserve(struct core *c, uint32_t devices)
     domain_reserve(c->domain, devices);
 }
 
-int core_load(struct core *c, const struct registration *r, int64_t outage_ms, uint64_t now)
+int core_load(struct core *c, const struct registration *r, const struct outage *outage,
+              uint64_t now)
 {
     struct claim *claim;
     int rc = directory_restore(c->dir, c->cfg.shard, r, &claim);
 
     if (rc < 0)
         return rc;
-    rc = domain_load(c->domain, r, claim, outage_ms, now);
+    rc = domain_load(c->domain, r, claim, outage, now);
     if (rc < 0)
         directory_release(c->dir, claim);
     return rc;

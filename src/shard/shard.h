@@ -123,7 +123,8 @@ uint64_t core_next(const struct core *c);
 
 /* Restart, before any input: about so many devices will be loaded. */
 void core_reserve(struct core *c, uint32_t devices);
-int core_load(struct core *c, const struct registration *r, int64_t outage_ms, uint64_t now);
+int core_load(struct core *c, const struct registration *r, const struct outage *outage,
+              uint64_t now);
 int core_load_observation(struct core *c, const struct observation *o, uint64_t now);
 int core_load_operation(struct core *c, const struct operation *o, uint64_t now);
 
@@ -151,7 +152,7 @@ int shards_new(const struct shards_config *cfg, struct udp_group *group, struct 
 /* Reads every registration, observation and open operation of the database into the cores
  * (blocking; before start). `outage_ms`: how long the server was away; deadlines are shifted by it.
  */
-int shards_load(struct shards *s, const char *database, int64_t outage_ms,
+int shards_load(struct shards *s, const char *database, const struct outage *outage,
                 uint64_t *ret_registrations);
 /* Starts the threads; returns when all of them listen. */
 int shards_start(struct shards *s);

@@ -41,7 +41,7 @@ int shards_new(const struct shards_config *cfg, struct udp_group *group, struct 
 struct load {
     struct shards *set;
     struct reader *reader;
-    int64_t outage_ms;
+    const struct outage *outage;
     uint64_t now;
     uint64_t last_row, last_token; /* where the next page begins */
     struct op_id last_operation;
@@ -53,7 +53,7 @@ static int load_registration(void *ctx, const struct registration *r)
 {
     struct load *l = ctx;
     uint16_t home = udp_group_shard_of(&r->flow.peer, l->set->count);
-    int rc = core_load(l->set->workers[home].core, r, l->outage_ms, l->now);
+    int rc = core_load(l->set->workers[home].core, r, l->outage, l->now);
 
     l->last_row = r->row;
     l->in_page++;
@@ -140,10 +140,10 @@ static int load_all(struct load *l)
     return rc < 0 ? rc : load_operations(l);
 }
 
-int shards_load(struct shards *s, const char *database, int64_t outage_ms,
+int shards_load(struct shards *s, const char *database, const struct outage *outage,
                 uint64_t *ret_registrations)
 {
-    struct load l = {.set = s, .outage_ms = outage_ms, .now = clock_mono_ms()};
+    struct load l = {.set = s, .outage = outage, .now = clock_mono_ms()};
     uint64_t row, generation;
     int rc = read_open(database, &l.reader);
 

@@ -455,7 +455,7 @@ static void load_operations(struct world *w)
     mem_free(open);
 }
 
-static void load(struct world *w, int64_t outage_ms)
+static void load(struct world *w, const struct outage *outage)
 {
     const struct disk_row *row;
     const struct disk_observation *o;
@@ -463,7 +463,7 @@ static void load(struct world *w, int64_t outage_ms)
 
     while ((row = table_next(w->disk.by_row, &pos)) != NULL) {
         uint16_t home = udp_group_shard_of(&row->r->flow.peer, w->shards);
-        int rc = core_load(w->lanes[home].core, row->r, outage_ms, w->now);
+        int rc = core_load(w->lanes[home].core, row->r, outage, w->now);
 
         world_check(w, rc == ERR_OK, "a stored registration was not loaded: %s", err_name(rc));
     }
@@ -532,7 +532,7 @@ static void load_profiles(struct world *w)
     }
 }
 
-void lane_start_all(struct world *w, uint16_t shards, int64_t outage_ms)
+void lane_start_all(struct world *w, uint16_t shards, const struct outage *outage)
 {
     w->shards = shards;
     load_profiles(w);
@@ -556,7 +556,7 @@ void lane_start_all(struct world *w, uint16_t shards, int64_t outage_ms)
         l->core = core_new(&cfg, &core_out, l, w->dir, w->models, w->now, world_wall(w));
         assert(l->core);
     }
-    load(w, outage_ms);
+    load(w, outage);
     for (uint16_t i = 0; i < shards; i++)
         audit_devices(w->lanes[i].core, w->now, audit_loaded, w);
     world_check(w, directory_size(w->dir) == disk_size(&w->disk), "%zu of %zu registrations came",

@@ -48,7 +48,7 @@ void lane_happen(struct world *w, struct happening *h);
 /* The earliest deadline of the cores; UINT64_MAX when there is none. */
 uint64_t lane_next(const struct world *w, uint16_t *ret_lane);
 void lane_run(struct world *w, uint16_t lane);
-void lane_start_all(struct world *w, uint16_t shards, int64_t outage_ms);
+void lane_start_all(struct world *w, uint16_t shards, const struct outage *outage);
 /* Ends the cores, with their last words unless the world is muted. */
 void lane_stop_all(struct world *w);
 /* Gives back what a message of the inside carries. */

@@ -477,6 +477,7 @@ void world_kill(struct world *w)
         c->unlucky = true;
     }
     world_say(w, "-- killed");
+    w->killed = true;
     lane_trace(w, "killed", 0, 0, VIEW_NONE);
     w->muted = true;
     end_server(w);
@@ -494,6 +495,7 @@ static void written(void *ctx, struct txn *t)
 void world_stop(struct world *w)
 {
     world_say(w, "-- stopped");
+    w->killed = false;
     lane_trace(w, "stopped", 0, 0, VIEW_NONE);
     end_server(w);
     (void)disk_commit(&w->disk, SIZE_MAX, written, NULL);
@@ -502,17 +504,17 @@ void world_stop(struct world *w)
 
 void world_start(struct world *w, uint16_t shards)
 {
-    int64_t outage = (int64_t)(w->now - w->down_since);
+    const struct outage outage = {.ms = (int64_t)(w->now - w->down_since), .killed = w->killed};
 
     w->lives++;
-    world_say(w, "-- life %u with %u shards after %lld ms", w->lives, shards, (long long)outage);
+    world_say(w, "-- life %u with %u shards after %lld ms", w->lives, shards, (long long)outage.ms);
     w->key = (struct hash_key){random_u64(&w->random), random_u64(&w->random)};
     w->dir = directory_new(shards, &w->key);
     assert(w->dir);
     directory_set_high_water(w->dir, w->disk.row, w->disk.generation);
     w->started = w->now;
     w->down = false;
-    lane_start_all(w, shards, outage);
+    lane_start_all(w, shards, &outage);
     world_audit(w);
 }
 

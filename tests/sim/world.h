@@ -68,9 +68,10 @@ struct world {
     struct lane lanes[WORLD_SHARDS_MAX];
     uint16_t shards;
     uint32_t grace_s;
-    bool down;  /* killed, not started again */
-    bool muted; /* being killed: nothing that the cores say comes out */
-    bool deaf;  /* the network is gone: every datagram is lost */
+    bool down;   /* killed, not started again */
+    bool killed; /* the last life; else it was stopped */
+    bool muted;  /* being killed: nothing that the cores say comes out */
+    bool deaf;   /* the network is gone: every datagram is lost */
     uint64_t down_since;
     unsigned lives;
     struct disk disk;

@@ -244,7 +244,7 @@ static struct registration stored(unsigned device, int64_t expires_ms)
 
 static int load(struct fix *f, const struct registration *r, int64_t outage_ms)
 {
-    return domain_load(f->d, r, restore(f, r), outage_ms, f->now);
+    return domain_load(f->d, r, restore(f, r), &(struct outage){.ms = outage_ms}, f->now);
 }
 
 static void test_load(void **state)
@@ -292,6 +292,20 @@ static void test_load_after_an_outage(void **state)
     assert_null(fix_find(f, 2));
 }
 
+/* The Update that would have moved the deadline was answered, and was not in the store yet. */
+static void test_load_after_a_kill(void **state)
+{
+    struct fix *f = *state;
+    struct registration r = stored(1, FIX_WALL + 1000);
+    const struct outage outage = {.ms = 2000, .killed = true};
+
+    assert_int_equal(domain_load(f->d, &r, restore(f, &r), &outage, f->now), ERR_OK);
+    fix_advance(f, (300 + 90) * 1000);
+    assert_int_equal(f->by_kind[TXN_DEL_REGISTRATION], 0);
+    fix_advance(f, 5 * 1000);
+    assert_int_equal(f->by_kind[TXN_DEL_REGISTRATION], 1);
+}
+
 static void test_load_never(void **state)
 {
     struct fix *f = *state;
@@ -314,7 +328,7 @@ static void test_load_failures(void **state)
     assert_int_equal(load(f, &r, 0), ERR_OK);
     claim = restore(f, &again);
     again.links = TEXT("</1");
-    assert_int_equal(domain_load(f->d, &again, claim, 0, f->now), ERR_MALFORMED);
+    assert_int_equal(domain_load(f->d, &again, claim, &(struct outage){0}, f->now), ERR_MALFORMED);
     table_del(f->dir->claims, hash_bytes(&f->key, again.endpoint), claim);
     mem_free(claim);
     f->dir->alive--;
@@ -335,6 +349,7 @@ int main(void)
         ROW(test_lost_at_shutdown),
         ROW(test_load),
         ROW(test_load_after_an_outage),
+        ROW(test_load_after_a_kill),
         ROW(test_load_never),
         ROW(test_load_failures),
     };
