@@ -1,9 +1,12 @@
 """What a measurement needs: the load generator, the floor, a server whose shard stays on one processor."""
 
+import contextlib
 import json
+import math
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -119,6 +122,13 @@ class Server(Daemon):
         os.sched_setaffinity(self.shard_task, {SHARD_CPU})
         return result
 
+    def pin_shard(self):
+        """The same by the thread's name, where no load is at hand."""
+        for task in self.tasks():
+            if Path(f"/proc/{self.process.pid}/task/{task}/comm").read_text().startswith("shard-"):
+                self.shard_task = task
+                os.sched_setaffinity(task, {SHARD_CPU})
+
     def cpu_ns(self, task=None):
         return schedstat_ns(self.process.pid, task or self.shard_task)
 
@@ -131,6 +141,20 @@ class Server(Daemon):
     def metric(self, name):
         """Sum over all labels."""
         return int(sum(v for (n, _), v in self.metrics().items() if n == "lwm2m_" + name))
+
+    def database_bytes(self):
+        """As all transactions so far have made it, whether or not they are in the main file yet."""
+        with contextlib.closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as base:
+            return math.prod(base.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
+
+    def count_operations(self, state):
+        """By the pages of the listing."""
+        found, cursor = 0, ""
+        while cursor is not None:
+            page = self.rest.ok("GET", f"/v1/operations?state={state}&limit=1000&cursor={cursor}").json
+            found += len(page["operations"])
+            cursor = page["next"]
+        return found
 
     @property
     def database(self):
