@@ -239,19 +239,24 @@ static void stored(struct txn *t)
 
 int call_store_wait(struct call *c, struct txn *t)
 {
-    struct store_wait w = {.lock = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER};
-    int rc;
+    struct store_wait *w = mem_new(sizeof(*w));
+    int rc = ERR_NOMEM;
 
-    t->done = stored;
-    t->ctx = &w;
-    rc = store_submit(c->api->deps.store, t);
+    if (w) {
+        pthread_mutex_init(&w->lock, NULL);
+        pthread_cond_init(&w->done, NULL);
+        t->done = stored;
+        t->ctx = w;
+        rc = store_submit(c->api->deps.store, t);
+    }
     if (rc == ERR_OK) {
-        pthread_mutex_lock(&w.lock);
-        while (!w.complete)
-            pthread_cond_wait(&w.done, &w.lock);
-        pthread_mutex_unlock(&w.lock);
+        pthread_mutex_lock(&w->lock);
+        while (!w->complete)
+            pthread_cond_wait(&w->done, &w->lock);
+        pthread_mutex_unlock(&w->lock);
         rc = t->rc;
     }
+    mem_free(w);
     txn_free(t);
     return rc;
 }

@@ -50,15 +50,15 @@ static int add_line(struct load *l, struct view id, struct view links)
 {
     static const struct hash_key no_key = {0, 0};
     enum profile_kind kind;
-    struct objlist *list;
+    struct objlist *list = NULL;
     int rc = profiles_kind(id, &kind);
 
     if (rc == ERR_OK && l->n == l->cap)
         rc = grow(l);
     if (rc == ERR_OK)
         rc = link_objlist(links, &no_key, &list);
-    if (rc < 0)
-        return rc;
+    if (rc < 0 || l->lists == NULL || list == NULL)
+        return rc < 0 ? rc : ERR_NOMEM;
     l->lists[l->n] = list;
     l->lines[l->n] = (struct profile_line){.id = id, .links = link_entries(list)};
     l->n++;

@@ -97,16 +97,18 @@ static struct txn *record_txn(const struct event *e)
         return NULL;
     t->bytes = mem_text(e->endpoint, n);
     t->entries = mem_new(sizeof(*t->entries));
-    if (t->bytes != NULL && t->entries != NULL) {
-        t->entry_count = 1;
-        t->entries[0] = (struct entry){.endpoint = view_of(t->bytes, n),
-                                       .time_ms = e->time_ms,
-                                       .type = EVENT_SEND,
-                                       .registration_id = e->registration_id,
-                                       .values = batch_copy(e->values),
-                                       .origin = ORIGIN_SEND};
+    if (t->bytes == NULL || t->entries == NULL) {
+        txn_free(t);
+        return NULL;
     }
-    if (t->entry_count == 0 || t->entries[0].values == NULL) {
+    t->entry_count = 1;
+    t->entries[0] = (struct entry){.endpoint = view_of(t->bytes, n),
+                                   .time_ms = e->time_ms,
+                                   .type = EVENT_SEND,
+                                   .registration_id = e->registration_id,
+                                   .values = batch_copy(e->values),
+                                   .origin = ORIGIN_SEND};
+    if (t->entries[0].values == NULL) {
         txn_free(t);
         return NULL;
     }

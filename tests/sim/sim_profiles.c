@@ -94,7 +94,10 @@ static void check_lists(struct world *w)
         const struct client *c = &w->clients[i];
         const struct registration *r = disk_find(&w->disk, view_str(c->endpoint));
 
-        world_check(w, r && ends_with(r->links, kind_of(c)->links), "%s has " VIEW_FMT, c->endpoint,
+        world_check(w, r != NULL, "%s is not stored", c->endpoint);
+        if (r == NULL)
+            continue;
+        world_check(w, ends_with(r->links, kind_of(c)->links), "%s has " VIEW_FMT, c->endpoint,
                     VIEW_ARG(r->links));
         world_check(w, view_eq_str(r->profile, c->pid), "%s has lost its profile", c->endpoint);
     }
