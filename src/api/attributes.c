@@ -114,7 +114,7 @@ static void show_finished(struct call *c)
 
 void attributes_show(struct call *c)
 {
-    struct op *op = call_op(c, OP_DISCOVER);
+    struct op *op = durable_check(c) ? call_op(c, OP_DISCOVER) : NULL;
 
     if (op)
         call_submit(c, op, show_finished);

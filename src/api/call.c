@@ -3,6 +3,8 @@
 #include <stdio.h>
 
 #define RETRY_AFTER_S "1"
+#define PAGE_DEFAULT 100
+#define PAGE_MAX 1000
 
 /* ---- query ---- */
 
@@ -34,8 +36,15 @@ static bool decode_query(const char *in, char *out, size_t cap)
 bool call_query(struct call *c, const char *name, char *out, size_t cap)
 {
     const char *raw = MHD_lookup_connection_value(c->connection, MHD_GET_ARGUMENT_KIND, name);
+    char detail[96];
 
-    return raw && decode_query(raw, out, cap);
+    if (!raw || c->answered)
+        return false;
+    if (decode_query(raw, out, cap))
+        return true;
+    snprintf(detail, sizeof(detail), "%s is too long or malformed", name);
+    problem_respond(c, ERR_INVALID, detail);
+    return false;
 }
 
 bool call_query_u64(struct call *c, const char *name, uint64_t fallback, uint64_t max,
@@ -45,12 +54,24 @@ bool call_query_u64(struct call *c, const char *name, uint64_t fallback, uint64_
     char detail[96];
 
     *ret = fallback;
-    if (!raw || (view_u64(view_str(raw), max, ret) == ERR_OK))
+    if (!raw || view_u64(view_str(raw), max, ret) == ERR_OK)
         return true;
     snprintf(detail, sizeof(detail), "%s must be a whole number up to %llu", name,
              (unsigned long long)max);
     problem_respond(c, ERR_INVALID, detail);
     return false;
+}
+
+bool call_query_limit(struct call *c, size_t *ret)
+{
+    uint64_t limit;
+
+    if (!call_query_u64(c, "limit", PAGE_DEFAULT, PAGE_MAX, &limit))
+        return false;
+    if (limit == 0)
+        problem_respond(c, ERR_INVALID, "limit must be at least 1");
+    *ret = limit;
+    return limit > 0;
 }
 
 /* ---- answers ---- */

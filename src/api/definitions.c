@@ -65,7 +65,7 @@ static bool parse_version(struct call *c, struct version *ret)
 
     *ret = (struct version){0, 0};
     if (!call_query(c, "version", text, sizeof(text)))
-        return true;
+        return !c->answered;
     rest = view_str(text);
     if (!view_split(&rest, '.', &major) || view_u64(major, 255, &a) < 0 ||
         view_u64(rest, 255, &b) < 0) {

@@ -2,9 +2,6 @@
 
 #include <stdio.h>
 
-#define PAGE_DEFAULT 100
-#define PAGE_MAX 1000
-
 /* ---- /v1/devices ---- */
 
 /* What ?fields= may name. */
@@ -58,7 +55,7 @@ static bool parse_fields(struct call *c, uint32_t *ret_fields)
     struct view rest, name;
 
     if (!call_query(c, "fields", text, sizeof(text)))
-        return true;
+        return !c->answered;
     rest = view_str(text);
     while (view_split(&rest, ',', &name)) {
         size_t i = 0;
@@ -78,11 +75,9 @@ static bool parse_filter(struct call *c, struct read_filter *f, char prefix[ENDP
                          struct buf *after)
 {
     char text[512];
-    uint64_t limit;
 
-    if (!call_query_u64(c, "limit", PAGE_DEFAULT, PAGE_MAX, &limit))
+    if (!call_query_limit(c, &f->limit))
         return false;
-    f->limit = limit == 0 ? 1 : limit;
     if (call_query(c, "cursor", text, sizeof(text)) && text[0] != '\0') {
         if (text_unbase64(after, view_str(text)) < 0) {
             problem_respond(c, ERR_INVALID, "cursor is not one of ours");
@@ -102,7 +97,7 @@ static bool parse_filter(struct call *c, struct read_filter *f, char prefix[ENDP
             return false;
         }
     }
-    return true;
+    return !c->answered;
 }
 
 void devices_list(struct call *c)

@@ -33,7 +33,7 @@ static bool take_priority(struct call *c, struct op *op)
     char text[16];
 
     if (!call_query(c, "priority", text, sizeof(text)))
-        return true;
+        return !c->answered;
     for (unsigned i = 0; i < OP_PRIORITY_COUNT; i++) {
         if (strcmp(text, op_priority_name((enum op_priority)i)) == 0) {
             op->priority = (uint8_t)i;
@@ -49,7 +49,7 @@ static bool take_retry(struct call *c, struct op *op)
     char text[16];
 
     if (!call_query(c, "retry", text, sizeof(text)))
-        return true;
+        return !c->answered;
     op->repeatable = strcmp(text, "idempotent") == 0;
     if (!op->repeatable && strcmp(text, "safe") != 0) {
         problem_respond(c, ERR_INVALID, "retry is safe or idempotent");
@@ -139,9 +139,23 @@ static bool fits(const struct op *op)
     return true;
 }
 
+static bool take_parameters(struct call *c, struct op *op)
+{
+    return take_ttl(c, op) && take_priority(c, op) && take_retry(c, op) && take_key(c, op);
+}
+
+bool durable_check(struct call *c)
+{
+    struct op unused = {0};
+    bool fine = take_parameters(c, &unused);
+
+    mem_free(unused.key);
+    return fine;
+}
+
 bool durable_take(struct call *c, struct op *op)
 {
-    if (!take_ttl(c, op) || !take_priority(c, op) || !take_retry(c, op) || !take_key(c, op))
+    if (!take_parameters(c, op))
         return false;
     take_preferences(c, op);
     op->durable = fits(op);

@@ -318,7 +318,7 @@ static int prepare(struct call *c, struct reader_state *r)
         rc = place(r, header);
     else if (rc == ERR_OK && call_query(c, "after", text, sizeof(text)))
         rc = place(r, text);
-    return rc;
+    return c->answered ? ERR_INVALID : rc;
 }
 
 void events_stream(struct call *c)
@@ -342,7 +342,8 @@ void events_stream(struct call *c)
             mem_free(r->endpoint);
         }
         mem_free(r);
-        problem_respond(c, rc, "types, after or Last-Event-ID cannot be understood");
+        if (!c->answered)
+            problem_respond(c, rc, "types, after or Last-Event-ID cannot be understood");
         return;
     }
     pthread_mutex_lock(&e->lock);

@@ -2,9 +2,6 @@
 
 /* What a device has told, and what has happened to it, newest first, from the store. */
 
-#define PAGE_DEFAULT 100
-#define PAGE_MAX 1000
-
 /* ---- pages ---- */
 
 struct page {
@@ -17,13 +14,11 @@ struct page {
 
 static bool page_begin(struct call *c, struct page *p, const char *name)
 {
-    uint64_t limit;
     size_t n;
 
     *p = (struct page){0};
-    if (!call_query_u64(c, "limit", PAGE_DEFAULT, PAGE_MAX, &limit))
+    if (!call_query_limit(c, &p->limit))
         return false;
-    p->limit = limit == 0 ? 1 : limit;
     if (call_query(c, "cursor", p->cursor_text, sizeof(p->cursor_text))) {
         if (text_unhex(view_str(p->cursor_text), p->cursor, sizeof(p->cursor), &n) < 0) {
             problem_respond(c, ERR_INVALID, "cursor is not one of ours");
@@ -31,6 +26,8 @@ static bool page_begin(struct call *c, struct page *p, const char *name)
         }
         p->after = view_of(p->cursor, n);
     }
+    if (c->answered)
+        return false;
     p->json = cJSON_CreateObject();
     p->array = cJSON_AddArrayToObject(p->json, name);
     return true;
@@ -79,7 +76,7 @@ static bool take_time(struct call *c, const char *name, int64_t *ret_ms)
     char text[64];
 
     if (!call_query(c, name, text, sizeof(text)))
-        return true;
+        return !c->answered;
     if (text_untime(view_str(text), ret_ms) == ERR_OK)
         return true;
     problem_respond(c, ERR_INVALID, "from and to are times like 2026-01-31T12:00:00Z");
@@ -91,7 +88,7 @@ static bool take_path(struct call *c, struct path *ret)
     char text[64];
 
     if (!call_query(c, "path", text, sizeof(text)))
-        return true;
+        return !c->answered;
     if (path_parse(view_str(text), ret) == ERR_OK)
         return true;
     problem_respond(c, ERR_PATH, "path is like /3303/0/5700");

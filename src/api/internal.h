@@ -105,11 +105,14 @@ struct call {
     enum MHD_Result result;
 };
 
-/* Value of a query parameter, percent-decoded into out; false when absent or too long. */
+/* Value of a query parameter, percent-decoded into out. False when absent, and when it is too long
+ * or malformed: then a problem was answered (c->answered). */
 bool call_query(struct call *c, const char *name, char *out, size_t cap);
 /* An unsigned query parameter; false, and a problem answered, when malformed or above max. */
 bool call_query_u64(struct call *c, const char *name, uint64_t fallback, uint64_t max,
                     uint64_t *ret);
+/* ?limit=, entries of a page: 1 to 1000, 100 by default. False: a problem was answered. */
+bool call_query_limit(struct call *c, size_t *ret);
 /* "/v1/devices/{ep}/" with the endpoint percent-encoded, then `rest`. */
 void call_location(const struct call *c, const char *rest, char *out, size_t cap);
 void call_json(struct call *c, unsigned status, cJSON *json /* takes */);
@@ -135,6 +138,8 @@ void call_free(struct call *c);
 /* ttl, priority, retry, Idempotency-Key and Prefer of the request. False: a problem was answered.
  */
 bool durable_take(struct call *c, struct op *op);
+/* Whether durable_take would succeed: for what becomes durable only when its device is away. */
+bool durable_check(struct call *c);
 /* Has it executed by its device, or kept by the store for one that is away. `outcome` answers when
  * it is settled in time; else the answer is 202 with the operation. */
 void durable_submit(struct call *c, struct op *op /* takes */, void (*outcome)(struct call *c));

@@ -136,11 +136,18 @@ static void add_finished(struct call *c)
 static struct op *begin(struct call *c)
 {
     const cJSON *paths = cJSON_GetObjectItemCaseSensitive(c->json, "paths");
-    bool composite = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(c->json, "composite")) ||
-                     cJSON_GetArraySize(paths) > 1;
-    struct batch *names = batch_new();
+    const cJSON *flag = cJSON_GetObjectItemCaseSensitive(c->json, "composite");
+    bool composite = cJSON_IsTrue(flag) || cJSON_GetArraySize(paths) > 1;
+    struct batch *names;
     struct op *op = NULL;
-    int rc = names ? composite_paths(paths, names) : ERR_NOMEM;
+    int rc;
+
+    if (flag && !cJSON_IsBool(flag)) {
+        problem_respond(c, ERR_INVALID, "composite is true or false");
+        return NULL;
+    }
+    names = batch_new();
+    rc = names ? composite_paths(paths, names) : ERR_NOMEM;
 
     if (rc == ERR_OK && !composite) {
         c->object_path = batch_at(names, 0)->path;

@@ -4,9 +4,6 @@
 
 /* /v1/operations: what was asked of devices and what has become of it. */
 
-#define PAGE_DEFAULT 100
-#define PAGE_MAX 1000
-
 /* ---- shape ---- */
 
 static void put_text(cJSON *json, const char *key, struct view v)
@@ -165,7 +162,7 @@ static bool take_states(struct call *c, uint32_t *ret_states)
     enum op_state state;
 
     if (!call_query(c, "state", text, sizeof(text)))
-        return true;
+        return !c->answered;
     rest = view_str(text);
     while (view_split(&rest, ',', &name)) {
         if (view_eq_str(name, "open")) {
@@ -187,7 +184,7 @@ static bool take_cursor(struct call *c, struct read_operations_filter *f, struct
     char text[64];
 
     if (!call_query(c, "cursor", text, sizeof(text)) || text[0] == '\0')
-        return true;
+        return !c->answered;
     if (op_id_parse(view_str(text), before) < 0) {
         problem_respond(c, ERR_INVALID, "cursor is not one of ours");
         return false;
@@ -203,16 +200,16 @@ void operations_list(struct call *c)
     struct page page = {0};
     char endpoint[ENDPOINT_MAX + 1], next[37];
     struct op_id before;
-    uint64_t limit;
     cJSON *json;
     int rc;
 
-    if (!call_query_u64(c, "limit", PAGE_DEFAULT, PAGE_MAX, &limit) ||
-        !take_states(c, &filter.states) || !take_cursor(c, &filter, &before))
+    if (!call_query_limit(c, &filter.limit) || !take_states(c, &filter.states) ||
+        !take_cursor(c, &filter, &before))
         return;
     if (call_query(c, "endpoint", endpoint, sizeof(endpoint)))
         filter.endpoint = view_str(endpoint);
-    filter.limit = limit == 0 ? 1 : limit;
+    if (c->answered)
+        return;
     json = cJSON_CreateObject();
     page.array = cJSON_AddArrayToObject(json, "operations");
     rc = reader ? read_operations(reader, &filter, add_operation, &page) : ERR_STORE;

@@ -2,9 +2,6 @@
 
 #include <stdio.h>
 
-#define PAGE_DEFAULT 100
-#define PAGE_MAX 1000
-
 static void put_text(cJSON *json, const char *key, struct view v)
 {
     char *text = mem_text(v.p, v.n);
@@ -34,7 +31,9 @@ static bool parse_cursor(struct call *c, struct buf *after)
 {
     char text[512];
 
-    if (!call_query(c, "cursor", text, sizeof(text)) || text_unbase64(after, view_str(text)) == 0)
+    if (!call_query(c, "cursor", text, sizeof(text)))
+        return !c->answered;
+    if (text_unbase64(after, view_str(text)) == 0)
         return true;
     problem_respond(c, ERR_INVALID, "cursor is not one of ours");
     return false;
@@ -58,11 +57,11 @@ static void list_page(struct call *c, struct view after, size_t limit)
 void profiles_list(struct call *c)
 {
     struct buf after;
-    uint64_t limit;
+    size_t limit;
 
     buf_init(&after, PROFILE_ID_MAX);
-    if (call_query_u64(c, "limit", PAGE_DEFAULT, PAGE_MAX, &limit) && parse_cursor(c, &after))
-        list_page(c, buf_view(&after), limit > 0 ? limit : 1);
+    if (call_query_limit(c, &limit) && parse_cursor(c, &after))
+        list_page(c, buf_view(&after), limit);
     buf_fini(&after);
 }
 

@@ -28,7 +28,7 @@ static bool parse_format(struct call *c, int32_t *ret)
 
     *ret = FORMAT_NONE;
     if (!call_query(c, "format", text, sizeof(text)))
-        return true;
+        return !c->answered;
     for (size_t i = 0; i < mem_count(names); i++) {
         if (strcmp(text, names[i].name) == 0)
             *ret = names[i].format;
@@ -129,7 +129,8 @@ static bool take_source(struct call *c, enum source *ret, uint64_t *ret_max_age_
 
     if (!call_query_u64(c, "max-age", UINT64_MAX, UINT32_MAX, ret_max_age_s))
         return false;
-    call_query(c, "source", text, sizeof(text));
+    if (!call_query(c, "source", text, sizeof(text)) && c->answered)
+        return false;
     for (unsigned i = 0; i < SOURCE_COUNT; i++) {
         if (strcmp(text, names[i]) == 0) {
             *ret = (enum source)i;
@@ -238,7 +239,7 @@ void resources_submit_read(struct call *c, struct op *op, void (*answer)(struct 
     uint64_t max_age_s;
 
     c->answer = answer;
-    if (!take_source(c, &source, &max_age_s)) {
+    if (!take_source(c, &source, &max_age_s) || !durable_check(c)) {
         op_free(op);
         return;
     }
@@ -537,7 +538,7 @@ void resources_discover(struct call *c)
     uint64_t depth;
     struct op *op;
 
-    if (!call_query_u64(c, "depth", UINT8_MAX, 3, &depth))
+    if (!call_query_u64(c, "depth", UINT8_MAX, 3, &depth) || !durable_check(c))
         return;
     op = call_op(c, OP_DISCOVER);
     if (!op)

@@ -45,6 +45,33 @@ def test_unknown_paths_are_404(server, path):
 
 
 @pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/devices?limit=0",
+        "/v1/devices?q=" + "x" * 300,
+        "/v1/devices?state=registered%0",
+        "/v1/operations?endpoint=" + "x" * 300,
+        "/v1/operations?limit=0",
+        "/v1/profiles?limit=0",
+        "/v1/events?endpoint=" + "x" * 300,
+        "/v1/events?endpoint=a%zz",
+        "/v1/models/3?version=" + "1" * 20,
+        UNKNOWN + "/resources/3/0/9?source=" + "x" * 40,
+        UNKNOWN + "/resources/3/0/9?ttl=x",
+        UNKNOWN + "/discover/3?priority=highest",
+        UNKNOWN + "/attributes/3?retry=always",
+    ],
+)
+def test_a_parameter_that_cannot_be_read_is_refused(server, path):
+    """What was meant to narrow an answer is never left aside."""
+    server.rest.problem("GET", path, 400)
+
+
+def test_composite_is_a_boolean(server):
+    server.rest.problem("POST", UNKNOWN + "/observations", 400, {"paths": ["/3/0/9"], "composite": {}})
+
+
+@pytest.mark.parametrize(
     "method, path",
     [
         ("POST", "/v1/devices"),
