@@ -9,5 +9,6 @@ wire       a small CoAP codec, independent of the server's and of aiocoap's
 raw        a scripted device made of raw datagrams (lost, doubled, malformed)
 formats    the LwM2M data formats, independent of the server's codecs
 device     a LwM2M client on top of aiocoap
+openapi    requests made from the OpenAPI document, and what answers are held against
 leshan     the Eclipse Leshan client as a process
 """
