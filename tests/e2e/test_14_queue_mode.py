@@ -4,6 +4,7 @@ The devices of these tests are of a kind of network whose window is two seconds:
 transmission parameters.
 """
 
+import sqlite3
 import time
 
 import pytest
@@ -169,8 +170,9 @@ def test_everything_waits_for_the_device(server, asleep, name):
         assert "</3303/0>" in done["result"]["links"]
 
 
-def test_drained_one_at_a_time_after_the_update(server, peer, endpoint, events):
-    """The Update is answered first; then one request after the other."""
+@pytest.mark.parametrize("query", [[], ["lt=500"], ["lt=501", "b=UT"]], ids=["renews", "changes", "changes more"])
+def test_drained_one_at_a_time_after_the_update(server, peer, endpoint, events, query):
+    """The Update is answered first, also when the store has to hear of it; then one request after the other."""
     one = peer()
     one.register(endpoint, LINKS, version="1.2", query=["Q"])
     events.next("asleep", endpoint)
@@ -178,9 +180,14 @@ def test_drained_one_at_a_time_after_the_update(server, peer, endpoint, events):
         path = server.rest.device_path(endpoint, "resources", NAME)
         server.rest.accepted("PUT", path, {"value": f"v{number}"})
     one.assert_silent(0.3)
+    busy = sqlite3.connect(server.config["data_dir"] / "lwm2m.db", isolation_level=None)
+    busy.execute("BEGIN IMMEDIATE")  # the store is slow
     update = one.send(
-        wire.Message(wire.CON, wire.POST, one.mid(), b"tokn", wire.options(one.location))
+        wire.Message(wire.CON, wire.POST, one.mid(), b"tokn", wire.options(one.location, query))
     )
+    time.sleep(0.3)
+    busy.execute("ROLLBACK")
+    busy.close()
     answer = one.receive()
     assert (answer.mid, answer.text) == (update.mid, "2.04"), "before anything is asked"
     for number in range(4):
