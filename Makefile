@@ -249,7 +249,7 @@ ci: deps
 	+@LABEL=gcc $(CI_MAKE) B=$(B)/gcc CONFIGURE_FLAGS=--enable-werror \
 	    STAGES='$(CHECK_STAGES) tidy distcheck' stages || :
 	+@LABEL=asan TIMEOUT_SCALE=3 SIM_DATAGRAMS=500000 $(CI_MAKE) B=$(B)/asan CC=clang \
-	    CONFIGURE_FLAGS='$(ASAN_FLAGS)' FUZZ_SECONDS=20 \
+	    CONFIGURE_FLAGS='$(ASAN_FLAGS)' FUZZ_SECONDS=60 FUZZ_RUNS=30000 \
 	    STAGES='build unit replay vectors sim e2e fuzz' stages || :
 	+@LABEL=tsan TIMEOUT_SCALE=5 $(CI_MAKE) B=$(B)/tsan CC=clang \
 	    CONFIGURE_FLAGS='$(TSAN_FLAGS)' SEEDS=10 \

@@ -129,8 +129,10 @@ static void get_value(struct rd *r, struct value *v)
 static void get_prefix(struct rd *r, struct batch *b, struct record *ret)
 {
     struct view prefix = rd_bytes(r, rd_u16(r));
-    int rc = r->rc == ERR_OK ? batch_prefix_add(b, prefix, &ret->prefix) : r->rc;
+    int rc = r->rc;
 
+    if (rc == ERR_OK) /* an empty one would not have been written */
+        rc = prefix.n > 0 ? batch_prefix_add(b, prefix, &ret->prefix) : ERR_MALFORMED;
     if (rc < 0)
         rd_fail(r, rc);
 }

@@ -80,6 +80,7 @@ static void test_damage(void **state)
             batch_free(back);
         out.p[i] ^= 0xff;
     }
+    assert_int_equal(pack_decode(VIEW_LIT("\1\x40\0\0\0"), &back), ERR_MALFORMED); /* "" */
     out.p[0] = 2;
     assert_int_equal(pack_decode(buf_view(&out), &back), ERR_MALFORMED);
     batch_free(b);
