@@ -386,7 +386,8 @@ int store_open(const struct store_config *cfg, struct store **ret_store)
     if (!s)
         return ERR_NOMEM;
     s->lock_fd = -1;
-    s->checkpoint_pages = s->next_checkpoint = CHECKPOINT_PAGES;
+    s->checkpoint_pages = cfg->checkpoint_pages ? cfg->checkpoint_pages : CHECKPOINT_PAGES;
+    s->next_checkpoint = s->checkpoint_pages;
     s->queue_limit = cfg->queue_limit ? cfg->queue_limit : QUEUE_LIMIT;
     s->batch_limit = cfg->batch_limit ? cfg->batch_limit : BATCH_LIMIT;
     s->beat_ms = (int64_t)clock_mono_ms();

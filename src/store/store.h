@@ -33,6 +33,7 @@ struct store_config {
     enum store_sync sync; /* PRAGMA synchronous */
     size_t queue_limit;   /* waiting transactions, default 16 384 */
     size_t batch_limit;   /* transactions per commit at most, default 1 024 */
+    int checkpoint_pages; /* a log this long is copied into the database, default 16 384 */
     struct store_retention keep;
     /* Called from store_open while a migration runs over many rows; may be NULL. */
     void (*progress)(void *ctx, unsigned to_version, uint64_t done, uint64_t total);

@@ -20,16 +20,17 @@ static off_t log_size(const struct fixture *f)
     return size_of(f, "-wal");
 }
 
-/* A store that makes checkpoints often; the writer has not seen a transaction yet. */
+/* A store that makes checkpoints often. */
 static int setup(void **state)
 {
+    struct store_config cfg = {.checkpoint_pages = PAGES};
     struct fixture *f;
 
-    fixture_setup(state);
+    fixture_folder(state);
     f = *state;
-    pthread_mutex_lock(&f->store->mutex);
-    f->store->checkpoint_pages = f->store->next_checkpoint = PAGES;
-    pthread_mutex_unlock(&f->store->mutex);
+    cfg.path = f->path;
+    assert_int_equal(store_open(&cfg, &f->store), ERR_OK);
+    assert_int_equal(read_open(f->path, &f->reader), ERR_OK);
     return 0;
 }
 
