@@ -397,6 +397,8 @@ static void create(struct call *c)
             op_free(op);
             return;
         }
+    } else if (instance) {
+        op->path = op->result.location; /* nothing else says which */
     }
     submit_change(c, op);
 }
