@@ -111,13 +111,15 @@ void observations_list(struct call *c)
         call_submit(c, op, list_finished);
 }
 
+/* ERR_ACCEPTED with an observation: a wish, asked for when its device wakes. */
 static void add_finished(struct call *c)
 {
     const struct op *op = c->op;
+    bool wish = op->result.rc == ERR_ACCEPTED;
     char location[1024], rest[64], id[REGISTRATION_ID_LEN + 1];
     cJSON *json;
 
-    if (op->result.rc < 0 || op->result.observation_count == 0) {
+    if ((op->result.rc < 0 && !wish) || op->result.observation_count == 0) {
         problem_of_op(c, op);
         return;
     }
@@ -129,7 +131,7 @@ static void add_finished(struct call *c)
     registration_id_format(op->result.observations[0].token, id);
     snprintf(rest, sizeof(rest), "observations/%s", id);
     call_location(c, rest, location, sizeof(location));
-    call_json_location(c, MHD_HTTP_CREATED, json, location);
+    call_json_location(c, wish ? MHD_HTTP_ACCEPTED : MHD_HTTP_CREATED, json, location);
 }
 
 /* One path is an Observe; several, or "composite": true, are an Observe-Composite of the root. */

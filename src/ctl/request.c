@@ -53,7 +53,7 @@ static enum ctl_exit waiting(const struct ctl *ctl, const cJSON *json, const cha
     if (ctl->json)
         puts(body);
     else
-        print_object(operation);
+        print_object(operation ? operation : json); /* an observation of one that sleeps */
     return CTL_WAITING;
 }
 

@@ -268,7 +268,9 @@ def sleeper(server, device12, endpoint):
 def test_wished_while_it_sleeps(server, events, sleeper):
     path = server.rest.device_path(sleeper.endpoint, "observations")
     answer = server.rest.request("POST", path, {"paths": [HEAT], "attributes": {"st": 1}})
-    assert answer.status in (201, 202), answer
+    assert answer.status == 202 and answer.json["state"] == "pending", answer
+    assert answer.headers["Location"].endswith(answer.json["id"])
+    assert state(server.rest, sleeper) == {answer.json["id"]: "pending"}
     assert sleeper.missed == []
     sleeper.wake()
     sleeper.update()
