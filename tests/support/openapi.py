@@ -20,7 +20,7 @@ from hypothesis import strategies
 from schemathesis.config import SchemathesisConfig
 
 from . import settings
-from .device import Device
+from .device12 import Device12
 from .raw import RawPeer
 
 EXAMPLES = int(os.environ.get("LWM2M_API_EXAMPLES", "30"))
@@ -108,7 +108,7 @@ WELL_FORMED = {name: DOCUMENT["components"]["parameters"][name]["schema"]["patte
 def _well_formed(name, value):
     """Only such a value is replaced: what is meant to be wrong stays wrong."""
     if name == "object":
-        return isinstance(value, int)
+        return isinstance(value, int) and 0 <= value <= 65534
     return name in KNOWN and isinstance(value, str) and re.search(WELL_FORMED[name], value)
 
 
@@ -143,7 +143,7 @@ class Fleet:
 
     def __init__(self, daemon):
         self.daemon = daemon
-        self.answers = Device(daemon.coap, ANSWERS)
+        self.answers = Device12(daemon.coap, ANSWERS)
         self.asleep, self.silent = RawPeer(daemon.coap), RawPeer(daemon.coap)
         self.mend()
 
