@@ -253,7 +253,7 @@ ci: deps
 	    STAGES='build unit replay vectors sim e2e fuzz' stages || :
 	+@LABEL=tsan TIMEOUT_SCALE=5 $(CI_MAKE) B=$(B)/tsan CC=clang \
 	    CONFIGURE_FLAGS='$(TSAN_FLAGS)' SEEDS=10 \
-	    STAGES='build unit sim e2e' stages || :
+	    STAGES='build unit sim storm' stages || :
 	@tests/run-all --sum $(CI_RESULTS)
 
 # ---- install ------------------------------------------------------------------------------
